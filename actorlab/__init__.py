@@ -1,0 +1,80 @@
+"""Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
+
+from actorlab.core.restart import RestartPolicy
+from actorlab.core.run_state import RunState
+from actorlab.device import Device, DeviceConfig, query
+from actorlab.errors import (
+    ActorLabError,
+    AskDeadlock,
+    CallTimeout,
+    Cancelled,
+    ConfigError,
+    DeviceBusy,
+    DeviceFault,
+    DeviceQuarantined,
+    DeviceUnavailable,
+    LeaseLost,
+    LeaseTimeout,
+    MailboxFull,
+    NotLeased,
+    RunCancelled,
+    RunTimeout,
+    WorkflowError,
+)
+from actorlab.runtime.ambient import (
+    ask,
+    checkpoint,
+    current_run,
+    exchange,
+    log,
+    perform,
+    progress,
+    shield,
+    sleep,
+    spawn,
+    track,
+)
+from actorlab.runtime.lab import Lab
+from actorlab.runtime.run import Run
+from actorlab.task import Shared, cleanup, task, workflow
+
+__all__ = [
+    "ActorLabError",
+    "AskDeadlock",
+    "CallTimeout",
+    "Cancelled",
+    "ConfigError",
+    "Device",
+    "DeviceBusy",
+    "DeviceConfig",
+    "DeviceFault",
+    "DeviceQuarantined",
+    "DeviceUnavailable",
+    "Lab",
+    "LeaseLost",
+    "LeaseTimeout",
+    "MailboxFull",
+    "NotLeased",
+    "RestartPolicy",
+    "Run",
+    "RunCancelled",
+    "RunState",
+    "RunTimeout",
+    "Shared",
+    "WorkflowError",
+    "ask",
+    "checkpoint",
+    "cleanup",
+    "current_run",
+    "exchange",
+    "log",
+    "perform",
+    "progress",
+    "query",
+    "shield",
+    "sleep",
+    "spawn",
+    "task",
+    "track",
+    "workflow",
+]

@@ -1,0 +1,1 @@
+"""Offer the lab on the command line."""

@@ -1,0 +1,1 @@
+"""Decide: pure state machines that know no thread, clock, randomness or I/O."""

@@ -1,0 +1,703 @@
+"""Decide the life of one run: its lease, its steps, their retries, and the order in which it ends.
+
+A run is a plan of steps; a single task is a plan of one. Events and the time go in, actions come out, and nothing else
+changes the state. However a run ends, it ends in this order: bodies, fence, clean-ups, safe states, release, terminal state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actorlab.core.plan import Countdown, Plan
+from actorlab.core.restart import Restart, RestartLimiter, RestartPolicy
+from actorlab.core.run_state import LEGAL, RunState
+from actorlab.errors import AskDeadlock, ConfigError, NotLeased, RunTimeout, WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RunCore", "RunSpec"]
+
+S = RunState
+
+
+# -- events
+
+
+class Begun(NamedTuple):
+    """The run is asked to begin."""
+
+
+class Granted(NamedTuple):
+    """It has its lease."""
+
+
+class Refused(NamedTuple):
+    """It can't have its lease, ever or in time."""
+
+    error: BaseException
+    timed_out: bool = False
+
+
+class BodyEnded(NamedTuple):
+    """A body of a step returned (`error` is None) or raised."""
+
+    step: int
+    attempt: int
+    error: BaseException | None = None
+    draw: float = 0.0
+
+
+class Stopped(NamedTuple):
+    """Somebody or something ends the run: the first such event fixes how."""
+
+    state: RunState
+    reason: str
+    error: BaseException | None = None
+    counted: bool = False
+    """It is the run's own timeout, which stands still while the run is paused."""
+    hurry: bool = False
+    """Leave the clean-ups out: an emergency stop."""
+
+
+class StepTimedOut(NamedTuple):
+    """One step took longer than its own limit."""
+
+    step: int
+    attempt: int
+
+
+class GraceOver(NamedTuple):
+    """The time in which alarmed bodies could end has passed, for one step or (-1) for the run."""
+
+    step: int = -1
+
+
+class RetryDue(NamedTuple):
+    """The delay before a retry has passed."""
+
+    step: int
+    attempt: int
+
+
+class DevicesReady(NamedTuple):
+    """The devices of a step that waits for its retry serve again."""
+
+    step: int
+
+
+class DevicesLost(NamedTuple):
+    """They won't come back."""
+
+    step: int
+
+
+class ChildBegun(NamedTuple):
+    """A body started a child run."""
+
+
+class ChildEnded(NamedTuple):
+    """A child run of a body has ended."""
+
+
+class CleanupEnded(NamedTuple):
+    """A clean-up step has ended, well or not."""
+
+    index: int
+    error: BaseException | None = None
+
+
+class MadeSafe(NamedTuple):
+    """A device was made safe, or couldn't be."""
+
+    device: str
+    error: BaseException | None = None
+
+
+class Released(NamedTuple):
+    """The lease was given back."""
+
+
+class Pause(NamedTuple):
+    """Somebody wants the run to stand still."""
+
+    reason: str
+
+
+class Resume(NamedTuple):
+    """Somebody wants it to go on."""
+
+
+class Stood(NamedTuple):
+    """The body of a step stands at a checkpoint."""
+
+    step: int
+
+
+Event = (
+    Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | GraceOver | RetryDue | DevicesReady | DevicesLost
+    | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood
+)  # fmt: skip
+
+
+# -- actions
+
+
+class AskLease(NamedTuple):
+    """Ask for the lease."""
+
+
+class StartBody(NamedTuple):
+    """Start a body of a step."""
+
+    step: int
+    attempt: int
+
+
+class AlarmBody(NamedTuple):
+    """Let the body of a step meet `Cancelled` at its next checkpoint, and interrupt its calls."""
+
+    step: int
+    reason: str
+
+
+class StopChildren(NamedTuple):
+    """Stop the child runs."""
+
+    reason: str
+
+
+class FenceBody(NamedTuple):
+    """Take everything from the body of a step: it is abandoned."""
+
+    step: int
+
+
+class Fence(NamedTuple):
+    """Take every device from every body of the run."""
+
+
+class SetTimer(NamedTuple):
+    """Send `event` after some seconds."""
+
+    seconds: float
+    event: Any
+
+
+class AwaitDevices(NamedTuple):
+    """Tell when the devices of a step serve again, or that they won't."""
+
+    step: int
+
+
+class HoldBodies(NamedTuple):
+    """Let bodies stand at their next pause point."""
+
+
+class FreeBodies(NamedTuple):
+    """Let them go on."""
+
+
+class StartCleanup(NamedTuple):
+    """Start a clean-up step."""
+
+    index: int
+
+
+class MakeSafe(NamedTuple):
+    """Make a device safe."""
+
+    device: str
+
+
+class ReleaseLease(NamedTuple):
+    """Give the lease back, or withdraw the request for it."""
+
+
+class End(NamedTuple):
+    """Publish how it ended."""
+
+    state: RunState
+
+
+class Moved(NamedTuple):
+    """The run's state changed."""
+
+    old: RunState
+    new: RunState
+
+
+class StepMoved(NamedTuple):
+    """A step's state changed."""
+
+    step: int
+    old: RunState
+    new: RunState
+
+
+Action = (
+    AskLease | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices | HoldBodies | FreeBodies
+    | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
+)  # fmt: skip
+
+USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
+"""A retry would only meet them again."""
+
+
+class RunSpec(NamedTuple):
+    """What is known of a run before it begins; times in seconds."""
+
+    plan: Plan
+    cancel_grace: float = 10.0
+    timeout: float | None = None
+    retries: dict[int, RestartPolicy] = {}
+    step_timeouts: dict[int, float] = {}
+    units: dict[int, None] = {}
+    """Steps that are runs of their own: they end by themselves within their own bound, and are never abandoned."""
+    cleanups: int = 0
+    devices: tuple[str, ...] = ()
+    """The devices held exclusively, in the order in which they were added to the lab."""
+    keep_going: bool = False
+
+
+class RunCore:
+    """The state of one run; `handle` is its only writer."""
+
+    __slots__ = (
+        "_active",
+        "_attempts",
+        "_children",
+        "_cleanups",
+        "_countdown",
+        "_fenced",
+        "_held_back",
+        "_limiters",
+        "_out",
+        "_retrying",
+        "_standing",
+        "_step_states",
+        "_timeout_at",
+        "_timeout_left",
+        "_to_make_safe",
+        "abandoned",
+        "begun",
+        "cause",
+        "cleanup_errors",
+        "error",
+        "errors",
+        "failed_step",
+        "final",
+        "pause_reason",
+        "reason",
+        "safe",
+        "spec",
+        "state",
+        "unsafe",
+    )
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.state = S.WAITING
+        self.final = S.SUCCEEDED
+        """How it will end, as far as is known."""
+        self.cause = S.SUCCEEDED
+        """What fixed how it ends; a body that had to be abandoned changes `final`, not this."""
+        self.reason = ""
+        self.error: BaseException | None = None
+        self.errors: list[tuple[int, BaseException]] = []
+        self.failed_step: int | None = None
+        self.abandoned: list[int] = []
+        self.cleanup_errors: list[tuple[int, BaseException]] = []
+        self.safe: list[str] = []
+        self.unsafe: dict[str, BaseException] = {}
+        self.pause_reason = ""
+        self.begun = False
+        self._countdown = Countdown(spec.plan)
+        self._step_states: dict[int, RunState] = {}
+        self._attempts: dict[int, int] = {}
+        self._limiters: dict[int, RestartLimiter] = {}
+        self._active: dict[int, None] = {}
+        self._retrying: dict[int, list[str]] = {}
+        self._standing: dict[int, None] = {}
+        self._held_back: list[int] = []
+        self._children = 0
+        self._cleanups = spec.cleanups
+        self._to_make_safe: list[str] = []
+        self._fenced = False
+        self._timeout_at: float | None = None
+        self._timeout_left = spec.timeout
+        self._out: list[Any] = []
+
+    def handle(self, event: Any, now: float) -> list[Any]:
+        """Take one event and return the actions that follow from it, in order."""
+        self._out = out = []
+        HANDLERS[event.__class__](self, event, now)
+        return out
+
+    def step_state(self, step: int) -> RunState:
+        """Return the state of a step; what hadn't begun when the run ended is skipped."""
+        return self._step_states.get(step, S.SKIPPED if self.state.terminal else S.WAITING)
+
+    def attempts(self, step: int) -> int:
+        """Return how many times the body of a step was started."""
+        return self._attempts.get(step, 0)
+
+    # -- beginning
+
+    def _begin(self, event: Begun, now: float) -> None:
+        del event, now
+        self._out.append(AskLease())
+
+    def _granted(self, event: Granted, now: float) -> None:
+        del event
+        if self.state is not S.WAITING:  # it was stopped in the meantime, and has given the lease back
+            return
+        self._move(S.RUNNING)
+        self._start_clock(now)
+        ready = self._countdown.ready()
+        if not ready:
+            self._settle_if_still(now)
+        for step in ready:
+            self._start(step)
+
+    def _refused(self, event: Refused, now: float) -> None:
+        del now
+        if self.state is S.WAITING:
+            self._fix(S.TIMED_OUT if event.timed_out else S.FAILED, str(event.error), event.error)
+            self._out.append(ReleaseLease())
+
+    def _start_clock(self, now: float) -> None:
+        left = self._timeout_left
+        if left is not None:
+            self._timeout_at = now + left
+            reason = f"it took longer than its timeout of {self.spec.timeout} s"
+            self._out.append(SetTimer(left, Stopped(S.TIMED_OUT, reason, counted=True)))
+
+    # -- steps
+
+    def _start(self, step: int) -> None:
+        if self.state is not S.RUNNING:  # pausing, paused: not now; ending: never
+            self._held_back.append(step)
+            return
+        self.begun = True
+        attempt = self._attempts[step] = self._attempts.get(step, 0) + 1
+        self._active[step] = None
+        self._move_step(step, S.RUNNING)
+        self._out.append(StartBody(step, attempt))
+        if self.spec.step_timeouts and attempt == 1 and step in self.spec.step_timeouts:
+            self._out.append(SetTimer(self.spec.step_timeouts[step], StepTimedOut(step, attempt)))
+
+    def _body_ended(self, event: BodyEnded, now: float) -> None:
+        step, error = event.step, event.error
+        if step not in self._active or event.attempt != self._attempts[step]:
+            return  # it had been abandoned
+        del self._active[step]
+        if self._standing:
+            self._standing.pop(step, None)
+        alarmed = self._step_states[step] is S.CANCELLING
+        if self.state is S.CANCELLING:
+            self._move_step(step, S.CANCELLED if alarmed and error else S.FAILED if error else S.SUCCEEDED)
+        elif error is None and not alarmed:
+            self._move_step(step, S.SUCCEEDED)
+            for ready in self._countdown.ended(step):
+                self._start(ready)
+        elif alarmed:
+            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step))
+        elif not self._retry(step, error, event.draw, now):
+            self._step_failed(step, S.FAILED, error)
+        self._settle_if_still(now)
+
+    def _retry(self, step: int, error: BaseException | None, draw: float, now: float) -> bool:
+        policy = self.spec.retries.get(step)
+        if policy is None or isinstance(error, USAGE_ERRORS):
+            return False
+        limiter = self._limiters.get(step)
+        if limiter is None:
+            limiter = self._limiters[step] = RestartLimiter(policy)
+        verdict = limiter.ended(now, error, draw)
+        if not isinstance(verdict, Restart):
+            return False
+        self.errors.append((step, error)) if error else None
+        self._retrying[step] = ["delay", "devices"]
+        self._move_step(step, S.RETRYING)
+        self._mirror(S.RETRYING)
+        self._out.append(AwaitDevices(step))
+        self._out.append(SetTimer(verdict.at - now, RetryDue(step, self._attempts[step])))
+        return True
+
+    def _retry_due(self, event: RetryDue, now: float) -> None:
+        del now
+        if self._attempts.get(event.step) == event.attempt:
+            self._one_less(event.step, "delay")
+
+    def _devices_ready(self, event: DevicesReady, now: float) -> None:
+        del now
+        self._one_less(event.step, "devices")
+
+    def _one_less(self, step: int, what: str) -> None:
+        missing = self._retrying.get(step)
+        if missing is None or what not in missing:
+            return
+        missing.remove(what)
+        if not missing:
+            del self._retrying[step]
+            self._mirror(S.RUNNING)
+            self._start(step)
+
+    def _devices_lost(self, event: DevicesLost, now: float) -> None:
+        if self._retrying.pop(event.step, None) is not None:
+            last = [error for step, error in self.errors if step == event.step][-1]
+            self._mirror(S.RUNNING)
+            self._step_failed(event.step, S.FAILED, last)
+            self._settle_if_still(now)
+
+    def _step_failed(self, step: int, state: RunState, error: BaseException | None) -> None:
+        self._move_step(step, state)
+        if error is not None and not (self.errors and self.errors[-1][1] is error):
+            self.errors.append((step, error))
+        for skipped in self._countdown.skip(step):
+            self._move_step(skipped, S.SKIPPED)
+        if self.spec.keep_going:
+            self._fix(S.FAILED, "", error, step)
+            for ready in self._countdown.ended(step):
+                self._start(ready)
+        else:
+            self._stop(S.FAILED, f"step {step} failed", error, step)
+
+    def _step_timed_out(self, event: StepTimedOut, now: float) -> None:
+        step = event.step
+        if step in self._retrying:
+            del self._retrying[step]
+            self._mirror(S.RUNNING)
+            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step))
+            self._settle_if_still(now)
+        elif self._step_states.get(step) is S.RUNNING:
+            self._alarm(step, f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s")
+            if step not in self.spec.units:
+                self._out.append(SetTimer(self.spec.cancel_grace, GraceOver(step)))
+
+    def _step_timeout_error(self, step: int) -> BaseException:
+        return RunTimeout(f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s, and was stopped")
+
+    # -- stopping
+
+    def _stopped(self, event: Stopped, now: float) -> None:
+        if self.state is S.WAITING:
+            self._fix(event.state, event.reason, event.error)
+            self._out.append(ReleaseLease())
+        elif event.counted and self._clock_stands(now):
+            return
+        elif self.state is not S.CANCELLING and not self.state.terminal and not self._fenced:
+            if event.hurry:
+                self._cleanups = 0
+            self._stop(event.state, event.reason, event.error)
+            self._settle_if_still(now)
+
+    def _clock_stands(self, now: float) -> bool:
+        """Tell whether a timeout that fires counts not yet: the run was paused in the meantime."""
+        return self._timeout_at is None or now < self._timeout_at - 1e-6
+
+    def _stop(self, state: RunState, reason: str, error: BaseException | None, step: int | None = None) -> None:
+        if self.final is not S.SUCCEEDED and self.state is S.CANCELLING:
+            return
+        paused = self.state in (S.PAUSING, S.PAUSED)
+        self._fix(state, reason, error, step)
+        self._move(S.CANCELLING)
+        self._forget_waiting_steps()
+        if paused:
+            self._out.append(FreeBodies())
+        for active in self._active:
+            self._alarm(active, reason)
+        if self._children:
+            self._out.append(StopChildren(reason))
+        if self._active:
+            self._out.append(SetTimer(self.spec.cancel_grace, GraceOver()))
+
+    def _forget_waiting_steps(self) -> None:
+        for step in self._retrying:
+            self._move_step(step, S.CANCELLED)
+        self._retrying.clear()
+        self._held_back.clear()
+        self._standing.clear()
+
+    def _alarm(self, step: int, reason: str) -> None:
+        if self._step_states[step] is not S.CANCELLING:
+            self._move_step(step, S.CANCELLING)
+        self._out.append(AlarmBody(step, reason))
+
+    def _grace_over(self, event: GraceOver, now: float) -> None:
+        if event.step >= 0:
+            late = [event.step] if self._step_states.get(event.step) is S.CANCELLING else []
+        else:
+            late = [step for step in self._active if step not in self.spec.units]
+        for step in late:
+            del self._active[step]
+            self.abandoned.append(step)
+            self._out.append(FenceBody(step))
+            if event.step < 0:
+                self._move_step(step, S.ABANDONED)
+            else:
+                self._step_failed(step, S.ABANDONED, self._step_timeout_error(step))
+        self._settle_if_still(now)
+
+    def _fix(self, state: RunState, reason: str, error: BaseException | None, step: int | None = None) -> None:
+        """Fix the outcome: the first cause stays."""
+        if self.final is S.SUCCEEDED:
+            self.final, self.reason, self.error, self.failed_step = state, reason, error, step
+            self.cause = state
+
+    # -- children
+
+    def _child_begun(self, event: ChildBegun, now: float) -> None:
+        del event, now
+        self._children += 1
+
+    def _child_ended(self, event: ChildEnded, now: float) -> None:
+        del event
+        self._children -= 1
+        self._settle_if_still(now)
+
+    # -- pausing
+
+    def _pause(self, event: Pause, now: float) -> None:
+        if self.state not in (S.RUNNING, S.RETRYING):
+            return
+        self.pause_reason = event.reason
+        self._move(S.PAUSING)
+        self._out.append(HoldBodies())
+        self._stand_if_all_do(now)
+
+    def _stood(self, event: Stood, now: float) -> None:
+        if self.state is S.PAUSING and event.step in self._active:
+            self._standing[event.step] = None
+            self._stand_if_all_do(now)
+
+    def _stand_if_all_do(self, now: float) -> None:
+        if self.state is not S.PAUSING or len(self._standing) < len(self._active):
+            return
+        self._move(S.PAUSED)
+        if self._timeout_at is not None:
+            self._timeout_left, self._timeout_at = self._timeout_at - now, None
+
+    def _resume(self, event: Resume, now: float) -> None:
+        del event
+        if self.state not in (S.PAUSING, S.PAUSED):
+            return
+        if self.state is S.PAUSED:
+            self._start_clock(now)
+        self.pause_reason = ""
+        self._standing.clear()
+        self._move(S.RUNNING)
+        if self._retrying:
+            self._mirror(S.RETRYING)
+        self._out.append(FreeBodies())
+        ready, self._held_back = self._held_back, []
+        for step in ready:
+            self._start(step)
+
+    # -- the end, in its order
+
+    def _settle_if_still(self, now: float) -> None:
+        """Go on to the end if nothing runs, waits for its retry, or is held back by a pause."""
+        if self._active or self._children or self._retrying or self._held_back:
+            self._stand_if_all_do(now)
+            return
+        if self._fenced or self.state is S.WAITING:
+            return
+        self._fenced = True
+        if self.begun and self.state is not S.CANCELLING and self.final is not S.SUCCEEDED:
+            self._move(S.CANCELLING)
+        if self.final is not S.SUCCEEDED or self._cleanups:
+            self._out.append(Fence())
+        self._next_cleanup()
+
+    def _next_cleanup(self) -> None:
+        if self._cleanups and self.begun:
+            self._cleanups -= 1
+            self._out.append(StartCleanup(self._cleanups))
+        elif self.final is not S.SUCCEEDED and self.spec.devices:
+            self._to_make_safe = list(self.spec.devices)
+            self._next_safe()
+        else:
+            self._out.append(ReleaseLease())
+
+    def _cleanup_ended(self, event: CleanupEnded, now: float) -> None:
+        del now
+        if event.index != self._cleanups:
+            return  # it had been given up
+        if event.error is not None:
+            self.cleanup_errors.append((event.index, event.error))
+            if self.final is S.SUCCEEDED:
+                self._fix(S.FAILED, "a clean-up failed", event.error)
+                self._move(S.CANCELLING)
+        self._next_cleanup()
+
+    def _next_safe(self) -> None:
+        if self._to_make_safe:
+            self._out.append(MakeSafe(self._to_make_safe.pop()))
+        else:
+            self._out.append(ReleaseLease())
+
+    def _made_safe(self, event: MadeSafe, now: float) -> None:
+        del now
+        if event.error is None:
+            self.safe.append(event.device)
+        else:
+            self.unsafe[event.device] = event.error
+        self._next_safe()
+
+    def _released(self, event: Released, now: float) -> None:
+        del event, now
+        if self.state.terminal:
+            return
+        if self.abandoned:
+            self.final = S.ABANDONED
+        if self.state is S.PAUSED:
+            self._move(S.RUNNING)
+        self._move(self.final)
+        self._out.append(End(self.final))
+
+    # -- state
+
+    def _move(self, new: RunState) -> None:
+        old = self.state
+        if new is old:
+            return
+        if new not in LEGAL[old]:
+            message = f"a run can't go from {old} to {new}"
+            raise AssertionError(message)
+        self.state = new
+        self._out.append(Moved(old, new))
+
+    def _mirror(self, new: RunState) -> None:
+        """Show on a run of one step that this step is being retried."""
+        if self.spec.plan.size == 1 and self.state in (S.RUNNING, S.RETRYING):
+            self._move(new)
+
+    def _move_step(self, step: int, new: RunState) -> None:
+        old = self._step_states.get(step, S.WAITING)
+        self._step_states[step] = new
+        self._out.append(StepMoved(step, old, new))
+
+
+
+HANDLERS: Final[dict[type, Callable[[RunCore, Any, float], None]]] = {
+    Begun: RunCore._begin,  # noqa: SLF001 - the dispatch table of this class
+    Granted: RunCore._granted,  # noqa: SLF001
+    Refused: RunCore._refused,  # noqa: SLF001
+    BodyEnded: RunCore._body_ended,  # noqa: SLF001
+    Stopped: RunCore._stopped,  # noqa: SLF001
+    StepTimedOut: RunCore._step_timed_out,  # noqa: SLF001
+    GraceOver: RunCore._grace_over,  # noqa: SLF001
+    RetryDue: RunCore._retry_due,  # noqa: SLF001
+    DevicesReady: RunCore._devices_ready,  # noqa: SLF001
+    DevicesLost: RunCore._devices_lost,  # noqa: SLF001
+    ChildBegun: RunCore._child_begun,  # noqa: SLF001
+    ChildEnded: RunCore._child_ended,  # noqa: SLF001
+    CleanupEnded: RunCore._cleanup_ended,  # noqa: SLF001
+    MadeSafe: RunCore._made_safe,  # noqa: SLF001
+    Released: RunCore._released,  # noqa: SLF001
+    Pause: RunCore._pause,  # noqa: SLF001
+    Resume: RunCore._resume,  # noqa: SLF001
+    Stood: RunCore._stood,  # noqa: SLF001
+}

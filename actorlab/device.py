@@ -1,0 +1,110 @@
+"""Describe a device to the lab: an optional base class, query markers and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+from actorlab.core.restart import RestartPolicy
+from actorlab.errors import ConfigError
+
+__all__ = ["Configured", "Device", "DeviceConfig", "query"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+QUERY_MARK: Final = "__actorlab_query__"
+
+
+def query(method: F) -> F:
+    """Mark a method that only reads: it is answered also while somebody else holds the device, and may be sent again."""
+    setattr(method, QUERY_MARK, True)
+    return method
+
+
+class Device:
+    """Be a device with lifecycle hooks; any other class can be a device too.
+
+    A subclass overrides what it needs: `connect` and `disconnect` are called once each per life; `make_safe` brings the
+    instrument into a state in which it may be left alone, and is called whenever a run that held it ends without success.
+    A subclass may also define ``interrupt()`` (end the call in progress, from another thread), ``resync()`` (make the
+    connection usable after a call was cut short) and ``identify() -> str``.
+
+    Reading an attribute or a property of a `Device` counts as a query.
+    """
+
+    device_config: DeviceConfig | None = None
+
+    def connect(self) -> None:
+        """Open the connection. An error here counts as a fault."""
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+
+    def make_safe(self) -> None:
+        """Switch off what could do harm. It is idempotent and doesn't depend on other devices."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceConfig:
+    """Say how the lab treats a device; call it with a factory to configure that factory.
+
+    All times are in seconds.
+
+    >>> class Laser: ...
+    >>> factory = DeviceConfig(timeout=5)(Laser)
+
+    `connect`, `disconnect`, `make_safe` and `interrupt` name a method or give a function of the device; None says that there
+    is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and `idempotent` name
+    members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
+    """
+
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    timeout: float = 60.0
+    safe_timeout: float = 10.0
+    faults: tuple[type[BaseException], ...] = ()
+    queries: tuple[str, ...] = ()
+    idempotent: tuple[str, ...] = ()
+    connect: str | Callable[[Any], object] | None = "auto"
+    disconnect: str | Callable[[Any], object] | None = "auto"
+    make_safe: str | Callable[[Any], object] | None = "auto"
+    interrupt: str | Callable[[Any], object] | None = "auto"
+    optional: bool = False
+    mailbox: int = 1024
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "safe_timeout", "mailbox"):
+            if not getattr(self, name) > 0:
+                message = f"DeviceConfig({name}={getattr(self, name)!r}): it must be more than 0"
+                raise ConfigError(message)
+
+    def __call__(self, factory: Callable[P, R]) -> Callable[P, R]:
+        """Return the factory with this configuration; the factory itself stays as it is."""
+        return Configured(factory, self)
+
+    def over(self, other: DeviceConfig) -> DeviceConfig:
+        """Return `other`, with whatever was set here in place of it."""
+        default = DeviceConfig()
+        changed = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if getattr(self, item.name) != getattr(default, item.name)
+        }
+        return replace(other, **changed)
+
+
+class Configured:
+    """A factory together with its configuration, as ``lab.add`` takes it apart."""
+
+    def __init__(self, factory: Callable[..., Any], config: DeviceConfig) -> None:
+        self.factory = factory
+        self.config = config
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the plain object: without a lab the configuration means nothing."""
+        return self.factory(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"{self.config}({self.factory!r})"

@@ -1,0 +1,129 @@
+"""Say what went wrong, who was involved and what to do about it: every error of actorlab."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ActorLabError",
+    "ActorStopped",
+    "AskDeadlock",
+    "CallTimeout",
+    "Cancelled",
+    "ConfigError",
+    "DeviceBusy",
+    "DeviceFault",
+    "DeviceQuarantined",
+    "DeviceUnavailable",
+    "LeaseLost",
+    "LeaseTimeout",
+    "MailboxFull",
+    "NotLeased",
+    "RunCancelled",
+    "RunTimeout",
+    "WorkflowError",
+]
+
+
+class Cancelled(BaseException):
+    """Reach a body at its next checkpoint, when its run is cancelled.
+
+    It derives from `BaseException`, so that ``except Exception`` in a body doesn't swallow it.
+    """
+
+
+class ActorLabError(Exception):
+    """Be the common base of the errors which actorlab raises itself.
+
+    `safe` and `unsafe` name the devices that were, or could not be, made safe after the failure.
+    """
+
+    safe: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+
+
+class ConfigError(ActorLabError):
+    """Something was put together wrongly: mend the program or the file that is named."""
+
+
+class DeviceBusy(ActorLabError):
+    """Somebody else holds the device: wait for the holder, or ask it to end."""
+
+
+class DeviceUnavailable(ActorLabError):
+    """The device is restarting or can't be reached now: try again at `retry_at` (monotonic seconds), where known."""
+
+    def __init__(self, message: str, retry_at: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class DeviceQuarantined(DeviceUnavailable):
+    """The device failed too often or hangs: look at it, then call ``lab.reset(name)``."""
+
+
+class DeviceFault(ActorLabError):
+    """The device broke, or restarted since it was last used: what was set on it before may be gone."""
+
+
+class CallTimeout(ActorLabError):
+    """A call to a device took longer than its limit; `stack` is where it was stuck, if it had begun."""
+
+    def __init__(self, message: str, stack: str = "") -> None:
+        super().__init__(message)
+        self.stack = stack
+
+
+class NotLeased(ActorLabError):
+    """A body used a device which its run doesn't hold: pass the device as an argument."""
+
+
+class LeaseTimeout(ActorLabError):
+    """The devices weren't free within the time allowed: the message says who holds them."""
+
+
+class LeaseLost(ActorLabError):
+    """The lease was revoked or has expired: the devices belong to somebody else now."""
+
+
+class WorkflowError(ActorLabError):
+    """A workflow can't be drawn, or doesn't make sense: the message says which step, and what to do."""
+
+
+class RunCancelled(ActorLabError):
+    """The run was cancelled, and its work has stopped.
+
+    `reason` is the canceller's word, `abandoned` names bodies that could not be stopped in time, with their stacks, and
+    `partial` is what the body returned all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        safe: tuple[str, ...] = (),
+        unsafe: tuple[str, ...] = (),
+        abandoned: tuple[str, ...] = (),
+        partial: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.safe = safe
+        self.unsafe = unsafe
+        self.abandoned = abandoned
+        self.partial = partial
+
+
+class RunTimeout(RunCancelled):
+    """The run took longer than its `timeout` or `deadline`, and was stopped."""
+
+
+class MailboxFull(ActorLabError):
+    """Too many calls wait for the device: send fewer at a time, or wait for the replies."""
+
+
+class AskDeadlock(ActorLabError):
+    """The wait could never end, because what is waited for waits for the one who asks."""
+
+
+class ActorStopped(ActorLabError):
+    """The actor had stopped before it came to this message, so the message was not executed."""

@@ -1,0 +1,115 @@
+"""Say how a task is run: how often it is tried again, for how long it may run, what it holds meanwhile."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
+
+from actorlab.core.restart import RestartPolicy
+from actorlab.errors import ConfigError
+
+__all__ = ["LeaseSpan", "OptionChanges", "Options"]
+
+LeaseSpan: TypeAlias = Literal["run", "step"]
+
+
+class OptionChanges(TypedDict, total=False):
+    """What ``@task(…)`` and ``.options(…)`` take, for the type checkers."""
+
+    retries: int
+    restart: RestartPolicy | None
+    timeout: float | None
+    lease_timeout: float | None
+    priority: float
+    key: str | None
+    lease: LeaseSpan
+    exclusive: bool
+    tags: tuple[str, ...]
+    after: Any
+    within: float | None
+    name: str | None
+    idempotent: bool
+    keep_going: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How a task is run; all times are in seconds.
+
+    `retries` says how often it may begin again after a failure, `restart` when and how fast. `timeout` bounds a run,
+    `lease_timeout` the wait for its devices, `priority` (larger is more urgent) ranks that wait. Runs with the same
+    `key` follow one another; an `exclusive` one runs alone in its lab. With ``lease="step"`` each step leases its
+    devices for itself. `after` is what earlier steps of the same workflow returned: this one comes after them, and
+    starts `within` some seconds of their end. `keep_going` finishes what doesn't depend on a failed step.
+
+    Raises `ConfigError` naming the option and what it takes.
+    """
+
+    retries: int = 0
+    restart: RestartPolicy | None = None
+    timeout: float | None = None
+    lease_timeout: float | None = None
+    priority: float = 0.0
+    key: str | None = None
+    lease: LeaseSpan = "run"
+    exclusive: bool = False
+    tags: tuple[str, ...] = ()
+    after: Any = field(default=(), compare=False)  # unknown values can't be compared
+    within: float | None = None
+    name: str | None = None
+    idempotent: bool = False
+    keep_going: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.after) is not tuple:
+            object.__setattr__(self, "after", () if self.after is None else (self.after,))
+        for wrong, wanted in _mistakes(self):
+            message = f"option {wrong}={getattr(self, wrong)!r}: it takes {wanted}"
+            raise ConfigError(message)
+
+    def changed(self, changes: OptionChanges) -> Options:
+        """Return these options with some of them changed."""
+        known = [item.name for item in fields(self)]
+        for name in changes:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+                message = f"a task has no option {name!r}; {hint}"
+                raise ConfigError(message)
+        return replace(self, **changes)
+
+
+def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
+    """Yield the options that are wrong, with what each takes."""
+    if type(options.retries) is not int or options.retries < 0:
+        yield "retries", "a whole number, 0 or more"
+    if options.restart is not None and not isinstance(options.restart, RestartPolicy):
+        yield "restart", "a RestartPolicy"
+    for name in ("timeout", "lease_timeout", "within"):
+        seconds = getattr(options, name)
+        if seconds is not None and not (_is_number(seconds) and seconds > 0):
+            yield name, "seconds, more than 0, or None"
+    if not _is_number(options.priority) or not math.isfinite(options.priority):
+        yield "priority", "a finite number; a larger one is more urgent"
+    if options.lease not in get_args(LeaseSpan):
+        yield "lease", '"run" or "step"'
+    yield from _mistakes_of_text(options)
+
+
+def _mistakes_of_text(options: Options) -> Iterator[tuple[str, str]]:
+    for name in ("key", "name"):
+        text = getattr(options, name)
+        if text is not None and not (isinstance(text, str) and text):
+            yield name, "some text, or None"
+    if type(options.tags) is not tuple or not all(isinstance(tag, str) for tag in options.tags):
+        yield "tags", 'a tuple of texts, such as ("night", "calibration")'
+    for name in ("exclusive", "idempotent", "keep_going"):
+        if type(getattr(options, name)) is not bool:
+            yield name, "True or False"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Act: the lab, its actors and threads."""

@@ -1,0 +1,142 @@
+"""Offer the verbs that mean what their place means: in a body its run's, in a driver its device's, without a lab plain ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from actorlab.kernel import Reply
+from actorlab.runtime.body import Body
+from actorlab.runtime.calls import Member, ask_held, ask_outside, call_held, call_outside
+from actorlab.runtime.plain_run import PlainRun
+from actorlab.runtime.proxy import DeviceProxy, performed, target_of
+from actorlab.runtime.run import Run
+from actorlab.scope import PLAIN, current
+
+__all__ = [
+    "ask", "checkpoint", "current_run", "exchange", "log", "perform", "progress", "shield", "sleep", "spawn", "track",
+]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def sleep(seconds: float) -> None:
+    """Wait for some seconds.
+
+    In a body a cancellation ends it; in a driver queries of others are answered meanwhile.
+    """
+    current.get().sleep(seconds)
+
+
+def checkpoint() -> None:
+    """Let a cancellation or a pause take effect here."""
+    current.get().checkpoint()
+
+
+def progress(done: float, total: float | None = None, message: str = "") -> None:
+    """Tell that `done` of `total` is done."""
+    current.get().progress(done, total, message)
+
+
+def track(items: Iterable[T], message: str = "") -> Iterator[T]:
+    """Yield the items, telling the progress; each is a checkpoint at which the run can be cancelled or paused.
+
+    >>> [2 * number for number in track([1, 2, 3], "doubling")]
+    [2, 4, 6]
+    """
+    total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]  # just asked for
+    done = 0
+    for done, item in enumerate(items):  # noqa: B007 - `done` is used after the loop
+        scope = current.get()
+        scope.progress(done, total, message)
+        scope.checkpoint()
+        yield item
+    if total is not None:
+        current.get().progress(total, total, message)
+
+
+def shield(seconds: float) -> AbstractContextManager[None]:
+    """Keep a cancellation out of a block, for at most some seconds after it comes."""
+    return current.get().shield(seconds)
+
+
+def exchange() -> AbstractContextManager[None]:
+    """In a driver, keep others' queries out between a write and its read."""
+    return current.get().exchange()
+
+
+def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+    """Start a child run, which borrows the devices that it is given; the body's end waits for it.
+
+    Without a lab the function is called at once, and the run returned has ended.
+    """
+    scope = current.get()
+    if scope is PLAIN:
+        return PlainRun(function, args, kwargs)
+    run: Run[R] = scope.spawn(function, args, dict(kwargs))
+    return run
+
+
+def current_run() -> Run[Any] | None:
+    """Return the run in whose body this is called, or None."""
+    scope = current.get()
+    return scope.actor.run if isinstance(scope, Body) else None
+
+
+def log(message: str, **fields: Any) -> None:
+    """Log in the name of the present run."""
+    scope = current.get()
+    if isinstance(scope, Body):
+        scope.log(message, fields)
+    else:
+        logging.getLogger("actorlab").info("%s %s", message, fields)
+
+
+def ask(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Reply[R]:
+    """Send a call to a device and return its reply at once: ``reply.result()``, ``await reply``, ``reply.cancel()``.
+
+    On a plain object the method is called at once.
+
+    >>> ask(len, [1, 2, 3]).result()
+    3
+    """
+    found = target_of(method)
+    if found is None:
+        return done_by(method, args, kwargs)
+    target, member = found
+    send = ask_outside if hasattr(target, "lab_actor") else ask_held
+    return send(target, member, args, dict(kwargs))
+
+
+def perform(device: D, function: Callable[Concatenate[D, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run `function(device, …)` on the object itself in the device's thread, as one call that nothing interrupts.
+
+    >>> perform([3, 1, 2], sorted)
+    [1, 2, 3]
+    """
+    if not issubclass(type(device), DeviceProxy):
+        return function(device, *args, **kwargs)
+    own = device.__dict__
+    name = getattr(function, "__name__", "perform")
+    member = Member(name, query=False, action=performed, path=own["_actorlab_path"], naps=True)
+    hold = own["_actorlab_hold"]
+    if hold is not None:
+        return call_held(hold, member, function, *args, **kwargs)  # type: ignore[no-any-return]  # the function's own
+    return call_outside(own["_actorlab_cell"], member, function, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+def done_by(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[R]:
+    """Call a function at once, and return its outcome as a reply."""
+    reply: Reply[R] = Reply()
+    try:
+        reply.finish(function(*args, **kwargs), None)
+    except Exception as error:  # noqa: BLE001 - it is the reply's to raise
+        reply.finish(None, error)
+    return reply
+
+

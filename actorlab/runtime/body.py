@@ -1,0 +1,278 @@
+"""Run one body: its alarm, what it waits for, its holds on devices, and what the ambient verbs mean inside it."""
+
+from __future__ import annotations
+
+import time
+from _thread import get_ident
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.errors import (
+    Cancelled,
+    DeviceBusy,
+    LeaseLost,
+    NotLeased,
+)
+from actorlab.kernel import FOREVER, Reply
+from actorlab.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from actorlab.runtime.calls import Call, Member
+    from actorlab.runtime.cell import Cell, LifeMailbox
+    from actorlab.runtime.run import Run
+    from actorlab.runtime.run_actor import RunActor
+
+__all__ = ["Body", "Hold"]
+
+monotonic = time.monotonic
+
+
+class Hold:
+    """One body's hold on one device: the fencing token which its calls carry."""
+
+    __slots__ = ("body", "cell", "exclusive", "life")
+
+    def __init__(self, cell: Cell, body: Body, *, exclusive: bool) -> None:
+        self.cell = cell
+        self.body = body
+        self.exclusive = exclusive
+        self.life = 0
+        """The life of the device which this body has used, or 0: none yet."""
+
+    def renew(self, mailbox: LifeMailbox, member: Member) -> None:
+        """Take note of the life that is used now.
+
+        Raises:
+            DeviceFault: a command would go to a device that has restarted since the run last used it.
+
+        """
+        known = self.life or self.body.actor.lives.get(self.cell.name, 0)
+        if self.cell.mailbox.closed:
+            if self.body.ended:
+                self.body.meet(get_ident())
+            raise self.cell.unavailable()
+        if known and known != mailbox.life:
+            if member.query:
+                return
+            self.life = mailbox.life
+            raise self.cell.restarted()
+        self.life = mailbox.life
+
+    def check_shared(self, call: Call) -> None:
+        """Let a shared hold send queries only, in nobody's name.
+
+        Raises:
+            NotLeased: it is a command.
+
+        """
+        if self.exclusive:
+            return
+        if not call.member.query:
+            name = f"{self.cell.name}.{call.member.name}"
+            text = f"{self.body.name} holds {self.cell.name} only shared, and {name} is a command: take it without Shared[…]"
+            raise NotLeased(text)
+        call.token = None
+
+
+class Body(Scope):
+    """One execution of a body, on one worker thread and the threads it starts.
+
+    `alarm` is set once and for good; every thread of the body meets it at most once by a `Cancelled`, and always once the
+    body is fenced. A wait is registered first, then the alarm is looked at, then one waits; so the deciding thread, which sets
+    the alarm and then looks who waits, misses nobody.
+    """
+
+    def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
+        self.actor = actor
+        self.index = index
+        self.attempt = attempt
+        self.name = name
+        self.alarm = False
+        self.fenced = False
+        self.ended = False
+        self.lost = ""
+        self.reason = ""
+        self.met: dict[int, None] = {}
+        self.waits: dict[int, Reply[Any]] = {}
+        self.awaited: dict[int, Run[Any]] = {}
+        self.holds: dict[str, Hold] = {}
+        self.thread = 0
+        self.children: list[Run[Any]] = []
+        self._asks: list[Call] = []
+        self._shielded: dict[int, float] = {}
+
+    # -- the alarm
+
+    def meet(self, me: int) -> None:
+        """Raise, if the alarm concerns this thread now."""
+        if self.ended and not self.fenced:
+            text = f"{self.name} has ended: what it held is no longer its own"
+            raise NotLeased(text)
+        if self.lost:
+            raise LeaseLost(self.lost)
+        if self.fenced:
+            text = f"{self.name} was cancelled ({self.reason}) and took too long to end: it may do nothing more"
+            raise Cancelled(text)
+        if me in self.met or self._shielded.get(me, 0.0) > monotonic():
+            return
+        self.met[me] = None
+        raise Cancelled(self.reason)
+
+    def sound(self, reason: str) -> float:
+        """Set the alarm, and return for how many seconds a shield keeps it out; for the deciding thread."""
+        self.reason = self.reason or reason
+        now = monotonic()
+        for thread, seconds in list(self._shielded.items()):
+            self._shielded[thread] = now + seconds
+        self.alarm = True
+        return max(self._shielded.values(), default=now) - now
+
+    def waiting(self, *, shielded: bool) -> list[tuple[int, Reply[Any]]]:
+        """Return who waits for what; for the deciding thread."""
+        now = monotonic()
+        found = list(self.waits.items())
+        return [(thread, reply) for thread, reply in found if shielded or self._shielded.get(thread, 0.0) <= now]
+
+    def asks(self) -> list[Call]:
+        """Return the calls which nobody's thread waits for."""
+        return [call for call in self._asks if not call.done()]
+
+    def fence(self, lost: str = "") -> None:
+        """Let every further checkpoint and call raise; for the deciding thread."""
+        self.lost = lost
+        self.alarm = self.fenced = True
+        for reply in list(self.waits.values()):
+            reply.wake()
+
+    # -- waiting
+
+    def wait(self, reply: Reply[Any], timeout: float = FOREVER) -> bool:
+        """Wait for a reply as a checkpoint: True if it is done, False after `timeout` seconds.
+
+        Raises:
+            Cancelled: the run was cancelled.
+
+        """
+        me = get_ident()
+        self.waits[me] = reply
+        end = None if timeout < 0 else monotonic() + timeout
+        try:
+            while True:
+                if self.alarm:
+                    self.meet(me)
+                if reply.wait(FOREVER if end is None else max(0.0, end - monotonic())):
+                    break
+                if end is not None and monotonic() >= end:
+                    break
+        finally:
+            self.waits.pop(me, None)
+        return reply.done()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds; a cancellation ends it."""
+        self.wait(Tick(), max(0.0, seconds))
+
+    def checkpoint(self) -> None:
+        """Let a cancellation or a pause take effect."""
+        if self.alarm:
+            self.meet(get_ident())
+        if self.actor.holding_bodies and get_ident() == self.thread and not self._shielded:
+            self.actor.stand(self)
+
+    def progress(self, done: float, total: float | None, message: str) -> None:
+        """Tell how far the work is."""
+        self.actor.told_progress(self, done, total, message)
+
+    @contextmanager
+    def shield(self, seconds: float) -> Iterator[None]:
+        """Keep a cancellation out of this thread for at most some seconds after it comes."""
+        me = get_ident()
+        self._shielded[me] = seconds
+        try:
+            yield
+        finally:
+            self._shielded.pop(me, None)
+
+    def log(self, event: str, fields: dict[str, Any]) -> None:
+        """Log in the run's name."""
+        self.actor.logged(self, event, fields)
+
+    # -- devices
+
+    def hold_for(self, cell: Cell, member: Member) -> Hold | None:
+        """Refuse a device that isn't among the arguments."""
+        text = (
+            f"{self.name} uses {cell.name!r} ({cell.name}.{member.name}), which is not among its arguments: "
+            f"pass {cell.name} to it"
+        )
+        raise NotLeased(text)
+
+    def forbid(self, what: str) -> None:
+        """Allow it: a body may act."""
+
+    def asked(self, call: Call) -> None:
+        """Remember a call which nobody's thread waits for: the body's end waits for it."""
+        if len(self._asks) > 2 * SOME and self._asks[0].done():
+            self._asks = self.asks()
+        self._asks.append(call)
+
+    # -- children
+
+    def spawn(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run[Any]:
+        """Start a child run, which borrows what this body holds."""
+        self.checkpoint()
+        child = self.actor.lab.start_child(self, function, args, kwargs)
+        self.children.append(child)
+        return child
+
+    def result_of(self, run: Run[Any], timeout: float | None) -> None:
+        """Wait for another run's end as a checkpoint.
+
+        Raises:
+            AskDeadlock: that run waits for this one.
+
+        """
+        me = get_ident()
+        self.awaited[me] = run
+        try:
+            self.actor.lab.refuse_cycle(self, run)
+            self.wait(run.reply, FOREVER if timeout is None else timeout)
+        finally:
+            self.awaited.pop(me, None)
+
+    # -- the thread
+
+    def execute(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the body, then wait for its children and for what it asked.
+
+        A child that failed and whose result nobody has looked at fails the body.
+        """
+        self.thread = get_ident()
+        value = function(*args, **kwargs)
+        for call in self.asks():
+            self.wait(call)
+        for call in self._asks:
+            if call.exception() is not None:
+                self.log("an asked call failed", {"call": call.member.name, "error": repr(call.exception())})
+        for child in self.children:
+            if not child.done():
+                self.wait(child.reply)
+            if not child.observed:
+                child.result()
+        return value
+
+    def lent(self, cell: Cell) -> DeviceBusy:
+        """Make the error for a device that is lent to a child."""
+        return DeviceBusy(f"{self.name} has lent {cell.name} to {cell.holder}: wait for its end")
+
+
+class Tick(Reply[None]):
+    """What a sleeping body waits for; only a cancellation finishes it."""
+
+    __slots__ = ()
+
+
+SOME: Final = 32
+

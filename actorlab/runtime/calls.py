@@ -1,0 +1,239 @@
+"""Call a device: in the name of a run that holds it, or from outside."""
+
+from __future__ import annotations
+
+import time
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actorlab.errors import ActorStopped, AskDeadlock, CallTimeout, Cancelled, DeviceBusy, NotLeased
+from actorlab.kernel import FOREVER, HOLDER, OTHERS, Message
+from actorlab.kernel.actor import here
+from actorlab.runtime.travel import Stays
+from actorlab.scope import PLAIN, current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.runtime.body import Hold
+    from actorlab.runtime.cell import Cell
+
+__all__ = ["Call", "Member", "ask_held", "ask_outside", "call_held", "call_outside"]
+
+monotonic = time.monotonic
+OUTSIDE_WAITING: Final = 30.0
+"""So many seconds a call from outside waits for its begin; inside a run there is no such limit."""
+
+
+class Member(NamedTuple):
+    """One thing that can be asked of a device or of a part of it."""
+
+    name: str
+    query: bool
+    action: Callable[[Any, str, tuple[Any, ...], dict[str, Any]], Any]
+    path: tuple[tuple[str, Any], ...] = ()
+    """The way from the device to the part: attribute names and item keys."""
+    naps: bool = False
+    """A `sleep` inside serves nobody."""
+
+
+class Call(Message):
+    """A call of a device: the message and its reply in one object."""
+
+    __slots__ = ("args", "kwargs", "member", "stack", "token", "why")
+
+    def __init__(
+        self, lane: int, token: object, cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        super().__init__(lane, query=member.query)
+        self.target = cell
+        self.token = token
+        self.member = member
+        self.args = args
+        self.kwargs = kwargs
+        self.why = ""
+        """Why it was interrupted: "cancel", "timeout" or "urgent"."""
+        self.stack = ""
+
+
+def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
+    """Call a device in the name of a body that holds it, and wait for the answer.
+
+    Longer than ten lines, as each step of it is on the hot path: register, look at the alarm, send, wait.
+    """
+    body = hold.body
+    call = Call(HOLDER, hold, hold.cell, member, args, kwargs)
+    if not hold.exclusive:
+        hold.check_shared(call)
+    me = get_ident()
+    waits = body.waits
+    waits[me] = call
+    try:
+        if body.alarm:
+            body.meet(me)
+        if "actor" in here.__dict__:
+            raise own_thread(hold.cell)
+        mailbox = hold.cell.mailbox
+        if mailbox.life != hold.life:
+            hold.renew(mailbox, member)
+        try:
+            mailbox.put(call)
+        except ActorStopped:
+            raise hold.cell.unavailable() from None
+        limit = hold.cell.config.timeout
+        if not call.wait(limit):
+            wait_on(call, hold.cell, limit, None, body)
+        value, error = call._outcomes[0]  # noqa: SLF001 - the hot path
+        if error is None:
+            return value if value.__class__ is not Stays else hold.cell.part(hold, member, args, value)
+        if error.__class__ is Cancelled:
+            body.met[me] = None
+        try:
+            raise as_seen_by_caller(error, hold.cell)
+        finally:
+            del error, call
+    finally:
+        waits.pop(me, None)
+
+
+def call_outside(cell: Cell, member: Member, *args: Any, **kwargs: Any) -> Any:
+    """Call a device through the lab's own proxy, and wait for the answer.
+
+    Inside a lease block it is the block's call; inside a body or a drawing it is refused.
+    """
+    scope = current.get()
+    if scope is not PLAIN:
+        hold = scope_hold(scope, cell, member)
+        if hold is not None:
+            return call_held(hold, member, *args, **kwargs)
+    call = send_outside(cell, member, args, kwargs)
+    wait_on(call, cell, cell.config.timeout, OUTSIDE_WAITING, None)
+    error = call._outcomes[0][1]  # noqa: SLF001 - the hot path
+    if error is None:
+        value = call._outcomes[0][0]  # noqa: SLF001
+        return value if value.__class__ is not Stays else cell.part(None, member, args, value)
+    try:
+        raise as_seen_by_caller(error, cell)
+    finally:
+        del error, call
+
+
+def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Send a call in the name of a body, and return it as its reply; a full mailbox holds the sender back."""
+    body = hold.body
+    call = Call(HOLDER, hold, hold.cell, member, args, kwargs)
+    hold.check_shared(call)
+    body.checkpoint()
+    mailbox = hold.cell.mailbox
+    if mailbox.life != hold.life:
+        hold.renew(mailbox, member)
+    body.asked(call)
+    try:
+        while (space := mailbox.put_asked(call)) is not None:
+            body.wait(space)
+    except ActorStopped:
+        call.drop(hold.cell.unavailable())
+    except BaseException as error:
+        call.drop(error)
+        raise
+    hold.cell.lab_actor.watch(hold.cell, call)
+    return call
+
+
+def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Send a call from outside, and return it as its reply."""
+    scope = current.get()
+    if scope is not PLAIN:
+        hold = scope_hold(scope, cell, member)
+        if hold is not None:
+            return ask_held(hold, member, args, kwargs)
+    call = send_outside(cell, member, args, kwargs)
+    cell.lab_actor.watch(cell, call, OUTSIDE_WAITING)
+    return call
+
+
+def send_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Send a call of somebody who holds nothing; the device's actor decides again as it begins."""
+    if "actor" in here.__dict__:
+        raise own_thread(cell)
+    cell.lab_actor.refuse_in_fork()
+    if cell.token is not None and not member.query:
+        raise busy(cell, member)
+    call = Call(OTHERS, None, cell, member, args, kwargs)
+    try:
+        cell.mailbox.put_from_outside(call)
+    except ActorStopped:
+        raise cell.unavailable() from None
+    return call
+
+
+def wait_on(call: Call, cell: Cell, running: float, waiting: float | None, body: Any) -> None:
+    """Wait for the outcome of a call within its two limits (seconds).
+
+    Longer than ten lines: the two limits, and what may end the wait before them, belong together.
+    """
+    sent = monotonic()
+    told = False
+    while not call.done():
+        if body is not None and body.fenced:
+            body.meet(get_ident())
+        if told:
+            left = FOREVER  # the lab ends it, bounded
+        elif call.begun:
+            left = call.begun + running - monotonic()
+            if left <= 0:
+                cell.lab_actor.overdue(cell, call, running)
+                told = True
+                continue
+        elif waiting is not None and monotonic() >= sent + waiting:
+            call.drop(CallTimeout(f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will"))
+            continue
+        else:
+            left = running if waiting is None else min(running, sent + waiting - monotonic())
+        call.wait(left)
+
+
+def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | None:
+    """Ask the scope in which this code runs for its hold on a device; None says: call from outside.
+
+    Raises:
+        NotLeased: it is a body's scope, and the device isn't among its arguments.
+        WorkflowError: a workflow is being drawn here.
+
+    """
+    hold_for = getattr(scope, "hold_for", None)
+    if hold_for is None:
+        scope.forbid(f"{cell.name}.{member.name}")
+        return None
+    return hold_for(cell, member)  # type: ignore[no-any-return]  # the scope of a body, by its own class
+
+
+def busy(cell: Cell, member: Member) -> DeviceBusy:
+    """Make the error for a command to a device that somebody else holds."""
+    waiting = cell.lab_actor.queue_for(cell.name)
+    queue = f"; {', '.join(waiting)} wait{'' if len(waiting) > 1 else 's'} for it too" if waiting else ""
+    who = cell.holder or "somebody"
+    text = f"{cell.name}.{member.name} is a command, and {cell.name} is held by {who}{queue}; queries are answered"
+    return DeviceBusy(text)
+
+
+def own_thread(cell: Cell) -> AskDeadlock:
+    """Make the error for a device's thread that would wait for another device."""
+    mine = here.actor.name
+    return AskDeadlock(f"the driver of {mine} called {cell.name}: a driver may not wait for the lab or another device")
+
+
+def as_seen_by_caller(error: BaseException, cell: Cell) -> BaseException:
+    """Translate what only the kernel says into what a caller can act on."""
+    if isinstance(error, ActorStopped):
+        return cell.unavailable()
+    return error
+
+
+def stale(call: Call, cell: Cell) -> Exception:
+    """Make the error for a call whose token isn't the device's."""
+    if call.lane == HOLDER:
+        now = f"; it is held by {cell.holder} now" if cell.holder else ""
+        text = f"{cell.name} refuses {call.member.name}: the lease it was sent under has ended or is lent out{now}"
+        return NotLeased(text)
+    return busy(cell, call.member)

@@ -1,0 +1,144 @@
+"""Know one device by its name, through all its lives: who may use it, where its mailbox is, how it stands."""
+
+from __future__ import annotations
+
+import enum
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.errors import ActorLabError, DeviceFault, DeviceQuarantined, DeviceUnavailable
+from actorlab.kernel import Mailbox
+from actorlab.runtime.proxy import ProxyFactory, part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.device import DeviceConfig
+    from actorlab.runtime.body import Hold
+    from actorlab.runtime.calls import Member
+    from actorlab.runtime.device_actor import DeviceActor
+    from actorlab.runtime.lab_actor import LabActor
+    from actorlab.runtime.travel import Stays
+
+__all__ = ["NOBODY", "Cell", "DeviceState", "LifeMailbox"]
+
+
+class DeviceState(enum.StrEnum):
+    """How a device stands; `code` is that of SECoP (https://sampleenvironment.github.io/secop-site/)."""
+
+    CONNECTING = "connecting"
+    IDLE = "idle"
+    BUSY = "busy"
+    RESTARTING = "restarting"
+    QUARANTINED = "quarantined"
+    CLOSED = "closed"
+
+    @property
+    def code(self) -> int:
+        """Return SECoP's status code: 0 disabled, 100 idle, 200 warning, 300 busy, 400 error."""
+        return SECOP[self]
+
+
+SECOP: Final = {
+    DeviceState.CONNECTING: 300,
+    DeviceState.IDLE: 100,
+    DeviceState.BUSY: 300,
+    DeviceState.RESTARTING: 200,
+    DeviceState.QUARANTINED: 400,
+    DeviceState.CLOSED: 0,
+}
+
+NOBODY: Final = None
+"""The token of a device that nobody holds: it accepts calls from outside runs."""
+
+
+class LifeMailbox(Mailbox):
+    """The mailbox of one life of a device, which is numbered from 1."""
+
+    def __init__(self, name: str, bound: int, life: int) -> None:
+        super().__init__(name, bound)
+        self.life = life
+
+
+class Cell:
+    """What is shared of a device between the threads, each attribute with one writer.
+
+    `token` is the fencing token: the device's actor accepts exactly it. LabActor's thread alone writes it (grant, loan,
+    return, release, fence), before the grant is announced; the actor reads it as each call begins, so it takes effect at once.
+    """
+
+    __slots__ = (
+        "__weakref__", "actor", "args", "calls", "cls", "config", "factory", "holder", "kwargs", "lab_actor", "last_error",
+        "life", "mailbox", "name", "order", "owes_safe", "proxies", "restarts", "retry_at", "shared_by", "since", "standing",
+        "token", "why",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        order: int,
+        factory: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        config: DeviceConfig,
+        lab_actor: LabActor,
+    ) -> None:
+        self.name = name
+        self.order = order
+        self.factory = factory
+        self.args = args
+        self.kwargs = kwargs
+        self.config = config
+        self.lab_actor = lab_actor
+        self.cls: type = factory if isinstance(factory, type) else object
+        self.token: object | None = NOBODY
+        self.holder = ""
+        self.shared_by: tuple[str, ...] = ()
+        self.life = 0
+        self.mailbox = LifeMailbox(name, config.mailbox, 0)
+        self.mailbox.close()
+        self.actor: DeviceActor | None = None
+        self.standing = DeviceState.CONNECTING
+        self.why = ""
+        self.retry_at: float | None = None
+        self.last_error: BaseException | None = None
+        self.restarts = 0
+        self.owes_safe = False
+        self.since = time.time()
+        self.calls = 0
+        self.proxies = ProxyFactory(config.queries)
+
+    def part(self, hold: Hold | None, member: Member, args: tuple[Any, ...], found: Stays) -> Any:
+        """Make the proxy of an object that stayed with the device."""
+        return part(self, hold, member, args, found)
+
+    @property
+    def state(self) -> DeviceState:
+        """Return how the device stands; idle or busy is asked of its actor's own stack."""
+        actor = self.actor
+        if self.standing is DeviceState.IDLE and actor is not None and actor.stack:
+            return DeviceState.BUSY
+        return self.standing
+
+    def unavailable(self) -> ActorLabError:
+        """Make the error for a call that the device can't take now."""
+        cause = f" ({self.why})" if self.why else ""
+        match self.standing:
+            case DeviceState.QUARANTINED:
+                text = f"{self.name} is quarantined{cause}: look at it, then call lab.reset({self.name!r})"
+                error: ActorLabError = DeviceQuarantined(text)
+            case DeviceState.CLOSED:
+                error = DeviceUnavailable(f"{self.name} is closed: its lab has ended, or it was removed")
+            case DeviceState.CONNECTING:
+                error = DeviceUnavailable(f"{self.name} is still connecting{cause}", self.retry_at)
+            case _:
+                left = "" if self.retry_at is None else f", in {max(0.0, self.retry_at - time.monotonic()):.1f} s"
+                error = DeviceUnavailable(f"{self.name} has failed{cause} and is being restarted{left}", self.retry_at)
+        error.__cause__ = self.last_error
+        return error
+
+    def restarted(self) -> DeviceFault:
+        """Make the error for the first command to a device that restarted since its run last used it."""
+        cause = f" ({self.why})" if self.why else ""
+        text = f"{self.name} has restarted{cause} since this run last used it: what was set on it before may be gone"
+        return DeviceFault(text)

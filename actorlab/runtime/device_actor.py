@@ -1,0 +1,396 @@
+"""Own one life of a device: make, connect, use and close the driver's object in one thread, one call at a time."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from _thread import allocate_lock
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
+from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
+from actorlab.runtime.calls import Call, stale
+from actorlab.runtime.cell import LifeMailbox
+from actorlab.runtime.hooks import Hooks
+from actorlab.runtime.travel import SCALARS, outgoing
+from actorlab.scope import Scope, current
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actorlab.runtime.cell import Cell
+
+__all__ = ["DeviceActor", "LifeEnded"]
+
+monotonic = time.monotonic
+FILE_ERRORS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+class LifeEnded(Exception):  # noqa: N818 - it isn't an error but the end of the loop
+    """End the loop of an actor whose device has failed."""
+
+
+class Wake(Message):
+    """Wake a driver that sleeps; it carries nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(SYSTEM)
+
+
+class DeviceScope(Scope):
+    """What the ambient verbs mean inside a driver."""
+
+    def __init__(self, actor: DeviceActor) -> None:
+        self._actor = actor
+        self.device_thread = actor.name
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for physics; meanwhile queries are answered, and a cancellation ends it."""
+        self._actor.sleep(seconds)
+
+    def checkpoint(self) -> None:
+        """Let a cancellation of the calling run take effect."""
+        self._actor.sleep(0)
+
+    def exchange(self) -> Any:
+        """Keep other calls out between a write and its read."""
+        return self._actor.exchange()
+
+    def hold_for(self, cell: Cell, member: object) -> None:
+        """Refuse to wait for another device."""
+        del member
+        from actorlab.runtime.calls import own_thread  # noqa: PLC0415 - only for the error
+
+        raise own_thread(cell)
+
+    def forbid(self, what: str) -> None:
+        """Refuse waiting verbs of the lab."""
+        from actorlab.errors import AskDeadlock  # noqa: PLC0415 - only for the error
+
+        text = f"the driver of {self.device_thread} used {what}: a driver may not wait for the lab"
+        raise AskDeadlock(text)
+
+
+class DeviceActor(ThreadActor):
+    """One life of a device.
+
+    It accepts exactly one token, and looks at it as each call begins. `stack` holds the calls in progress: the outermost one
+    sleeps, the inner one is a query served meanwhile.
+    """
+
+    def __init__(self, cell: Cell, life: int) -> None:
+        self._cell = cell
+        self.life = life
+        super().__init__(cell.name)
+        self.mailbox.admit = self._admit
+        self.driver: Any = None
+        self.hooks: Hooks = Hooks.of(cell.cls, cell.config)
+        self.stack: list[Call] = []
+        self.abandoned = False
+        self.fault: BaseException | None = None
+        self.members: frozenset[str] = frozenset()
+        # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the call.
+        self._gate = allocate_lock()
+        self._asleep = False
+        self._nap: Reply[None] | None = None
+        self._exchanges = 0
+        self._cut = False
+        self._scope = DeviceScope(self)
+        self._faults = (ConnectionError, EOFError, *cell.config.faults)
+
+    def _create_actor_inbox(self) -> Any:
+        return LifeMailbox(self._cell.name, self._cell.config.mailbox, self.life)
+
+    # -- one life
+
+    def on_start(self) -> None:
+        """Make the object and connect it; a device that comes back, or owes it, is made safe before it serves anyone."""
+        current.set(self._scope)
+        cell = self._cell
+        self.driver = cell.factory(*cell.args, **cell.kwargs)
+        self.hooks = Hooks.of(type(self.driver), cell.config)
+        self.hooks.call("connect", self.driver)
+        if self.abandoned:  # nobody waited so long
+            text = f"{self.name} took too long to connect"
+            raise TimeoutError(text)
+        if self.life > 1 or cell.owes_safe:
+            self.hooks.call("make_safe", self.driver)
+        self.members = frozenset(name for name in getattr(self.driver, "__dict__", ()) if not name.startswith("_"))
+
+    def on_stop(self) -> None:
+        """Disconnect; a connection that is broken may refuse."""
+        self.hooks.call("disconnect", self.driver)
+
+    def _actor_loop(self) -> None:
+        super()._actor_loop()
+        down = self.down.outcome()
+        self._cell.lab_actor.life_ended(self, self.fault or down.error)
+
+    def _serve(self) -> None:
+        try:
+            super()._serve()
+        except LifeEnded:
+            return
+
+    def _end(self, down: Any) -> None:
+        if down.reason == "not started" and self.driver is not None:
+            try:
+                self.hooks.call("disconnect", self.driver)
+            except BaseException:  # noqa: BLE001, S110 - it never was connected: its own error is told
+                pass
+        super()._end(down)
+
+    # -- one call
+
+    def execute(self, message: Any) -> None:
+        """Execute one call; longer than ten lines, as each step of it is on the hot path."""
+        if message.__class__ is not Call:
+            message.finish(None, None)
+            return
+        call: Call = message
+        if call.number:
+            self.mailbox.count_begun(call.number)
+        if not self._accepts(call):
+            call.drop(stale(call, self._cell))
+            return
+        if not call.begin():
+            return
+        equals = self._equals(call)
+        stack = self.stack
+        stack.append(call)
+        value = error = None
+        try:
+            member = call.member
+            target = self.driver if not member.path else self._target(member.path)
+            value = member.action(target, member.name, call.args, call.kwargs)
+            if value.__class__ not in SCALARS:
+                value = outgoing(value, self.life)
+        except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the caller
+            error = raised
+        with self._gate:
+            stack.pop()
+        if call.why or error is not None or self._cut:
+            error = self._judge(call, error)
+        self._cell.calls += 1
+        call.args = ()
+        call.finish(value, error)
+        for equal in equals:
+            equal.finish(value, error)
+        del call, error, value  # an error would keep them alive by its traceback
+        if self.fault is not None and not stack:
+            raise LifeEnded
+
+    def _target(self, path: tuple[tuple[str, Any], ...]) -> Any:
+        """Find what a call is for: a hook, or a part of the driver."""
+        if path[0][0] == "hook":
+            return partial(self.hooks.call, path[0][1], self.driver)
+        return resolve(self.driver, path, self.life)
+
+    def _admit(self, message: Any) -> bool:
+        """Look at a message as it is sorted: who may not even wait is told at once."""
+        if message.__class__ is not Call or self._accepts(message):
+            return True
+        message.drop(stale(message, self._cell))
+        return False
+
+    def _accepts(self, call: Call) -> bool:
+        token = self._cell.token
+        if call.token is token or call.lane < HOLDER or call.member.query:
+            return not self.abandoned
+        return False
+
+    def _equals(self, call: Call) -> list[Call]:
+        """Claim the waiting queries of others that this execution answers too."""
+        if call.lane <= HOLDER or not call.member.query or call.kwargs or not SCALARS.issuperset(map(type, call.args)):
+            return []
+        member, args = call.member, call.args
+        taken = self.mailbox.take_equal(
+            lambda other: other.__class__ is Call and other.member == member and other.args == args and not other.kwargs
+        )
+        return [other for other in taken if other.begin()]
+
+    def _judge(self, call: Call, error: BaseException | None) -> BaseException | None:
+        """Say what the caller gets, and whether this life can go on."""
+        if call.why:
+            error = self._interrupted(call)
+        elif error is not None and self.is_fault(error):
+            return self._fail(call, error)
+        elif error is not None and not isinstance(error, Exception):
+            text = f"{self.name}.{call.member.name} raised {error!r}"
+            wrapped = ActorLabError(text)
+            wrapped.__cause__ = error
+            error = wrapped
+        if self._cut and not self.stack:
+            self._resync()
+        return error
+
+    def _interrupted(self, call: Call) -> BaseException:
+        where = f"{self.name}.{call.member.name}"
+        if call.why == "timeout":
+            text = f"{where} took longer than its limit of {self._cell.config.timeout:g} s and was interrupted"
+            return CallTimeout(f"{text}; it was here:\n{call.stack}", call.stack)
+        if call.why == "urgent" and call.lane != HOLDER:
+            return ActorLabError(f"{where} was cut short, because {self.name} had to be made safe")
+        return Cancelled(f"{where} was interrupted")
+
+    def _resync(self) -> None:
+        self._cut = False
+        try:
+            if not self.hooks.has("resync"):
+                text = f"{self.name} was interrupted in an exchange, and its driver has no resync()"
+                raise ConnectionResetError(text)
+            self.hooks.call("resync", self.driver)
+        except BaseException as error:  # noqa: BLE001 - the thread boundary: whatever it is, the connection can't be trusted
+            self._broke(error)
+
+    def _broke(self, error: BaseException) -> None:
+        """End this life; before the caller hears of it, as its next call must not come here."""
+        self.fault = error
+        self.mailbox.close()
+        self._cell.lab_actor.failing(self, error)
+
+    def _fail(self, call: Call, error: BaseException) -> DeviceFault:
+        self._broke(error)
+        text = f"{self.name} failed in {call.member.name}: {type(error).__name__}: {error}"
+        fault = DeviceFault(text)
+        fault.__cause__ = error
+        return fault
+
+    def is_fault(self, error: BaseException) -> bool:
+        """Tell whether an error means that the transport broke and the device's state is unknown."""
+        if isinstance(error, self._faults):
+            return True
+        if isinstance(error, OSError):
+            return error.filename is None and not isinstance(error, FILE_ERRORS)
+        return any(base.__name__ == "VisaIOError" for base in type(error).__mro__)
+
+    # -- what a driver does meanwhile
+
+    def sleep(self, seconds: float) -> None:
+        """Wait inside a driver's method.
+
+        Queries of others are served, unless an exchange is open; an urgent command that arrives ends the sleeping call.
+
+        Raises:
+            Cancelled: the calling run was cancelled, or the device must be made safe.
+
+        """
+        call = self.stack[-1] if self.stack else None
+        if call is None:
+            time.sleep(seconds)  # in connect, disconnect or another hook: bounded from outside
+            return
+        end = monotonic() + seconds
+        if self._exchanges or len(self.stack) > 1 or call.member.naps or call.lane < HOLDER:
+            self._doze(call, end)
+        else:
+            self._serve_until(call, end)
+        call.begun = monotonic()
+
+    def _serve_until(self, call: Call, end: float) -> None:
+        while True:
+            if call.why:
+                raise Cancelled(call.why)
+            call.begun = end  # the running limit bounds silence
+            self._asleep = True
+            message = self.mailbox.get_while_sleeping(end - monotonic(), serves_in_sleep)
+            with self._gate:
+                self._asleep = False
+            if message is None:
+                if not call.why:
+                    return
+            elif message.lane == URGENT and not message.query:
+                self.mailbox.put_back(message)
+                call.why = call.why or "urgent"
+            elif message.__class__ is Stop:
+                self.mailbox.put_back(message)
+                call.why = call.why or "cancel"
+            else:
+                self.execute(message)
+                if self.fault is not None:  # that query broke the connection, for this call too
+                    raise self.fault
+
+    def _doze(self, call: Call, end: float) -> None:
+        """Wait without serving anybody; an interrupt ends it."""
+        call.begun = end
+        nap: Reply[None] = Reply()
+        with self._gate:
+            self._nap = nap
+        if not call.why:
+            nap.wait(max(0.0, end - monotonic()))
+        with self._gate:
+            self._nap = None
+            if call.why and self._exchanges:
+                self._cut = True
+        if call.why:
+            raise Cancelled(call.why)
+
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Keep others out between a write and its read."""
+        self._exchanges += 1
+        try:
+            yield
+        finally:
+            self._exchanges -= 1
+
+    # -- from other threads
+
+    def interrupt(self, call: Call | None, why: str) -> None:
+        """End `call`, and nothing but `call` (None: the one in progress); by a helper thread, as a driver's hook may hang."""
+        with self._gate:
+            top = self.stack[-1] if self.stack else None
+            call = call or top
+            if call is None or call not in self.stack or (call.lane < HOLDER and why == "urgent"):
+                return
+            if not call.why:
+                call.stack = call.stack or self.where()
+                call.why = why
+            if self._nap is not None and top is call:
+                self._nap.finish(None, None)
+            elif top is call and not self._asleep and self.hooks.has("interrupt"):
+                self._cut = True
+                self.hooks.call("interrupt", self.driver)
+        with suppress(ActorStopped):
+            self.mailbox.put(Wake())
+
+    def where(self) -> str:
+        """Return the stack of this actor's thread as text, the framework's own frames left out."""
+        ident = self.thread.ident if self.thread is not None else None
+        frame = sys._current_frames().get(ident or -1)  # noqa: SLF001 - the only way to another thread's stack
+        if frame is None:
+            return ""
+        lines = traceback.format_stack(frame)
+        own = [line for line in lines if "/actorlab/runtime/" not in line and "/actorlab/kernel/" not in line]
+        return "".join(line for line in own if "threading.py" not in line)
+
+
+def serves_in_sleep(message: Any) -> bool:
+    """Tell whether a sleeping driver serves a message: queries, what is urgent, and the system's."""
+    return message.lane <= URGENT or bool(message.query)
+
+
+def resolve(target: Any, path: tuple[tuple[str, Any], ...], life: int) -> Any:
+    """Follow the way from a device to one of its parts.
+
+    Raises:
+        DeviceFault: the part was the result of a call in an earlier life of the device.
+
+    """
+    for kind, key in path:
+        if kind == "attribute":
+            target = getattr(target, key)
+        elif kind == "item":
+            target = target[key]
+        elif key.life == life:
+            target = key.part
+        else:
+            text = f"this {key.cls.__name__} belongs to the device before it restarted: get it from the device again"
+            raise DeviceFault(text)
+    return target
+
+

@@ -1,0 +1,79 @@
+"""Find a driver's lifecycle hooks: by configuration, on `Device`, or by their usual names."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.device import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.device import DeviceConfig
+
+__all__ = ["Hooks"]
+
+BY_NAME: Final = {
+    "connect": ("connect",),
+    "disconnect": ("disconnect", "close"),
+    "make_safe": ("make_safe", "shutdown", "stop"),
+    "interrupt": ("interrupt",),
+    "resync": ("resync",),
+    "identify": ("identify",),
+}
+"""The names that are tried for each hook, in this order."""
+
+
+class Hooks:
+    """The hooks of one driver class, by their meaning."""
+
+    def __init__(self, found: dict[str, str | Callable[[Any], object]]) -> None:
+        self.found = found
+
+    @classmethod
+    def of(cls, driver: type, config: DeviceConfig) -> Hooks:
+        """Find the hooks of a class; a method that needs arguments is never taken for one by its name."""
+        found = {}
+        for hook, names in BY_NAME.items():
+            wanted = getattr(config, hook, "auto")
+            chosen = first_of(driver, names) if wanted == "auto" else wanted
+            if chosen is not None:
+                found[hook] = chosen
+        return cls(found)
+
+    def has(self, hook: str) -> bool:
+        """Tell whether the driver has this hook."""
+        return hook in self.found
+
+    def call(self, hook: str, driver: Any) -> Any:
+        """Call a hook of the driver, if it has it."""
+        chosen = self.found.get(hook)
+        if chosen is None:
+            return None
+        return getattr(driver, chosen)() if isinstance(chosen, str) else chosen(driver)
+
+
+def first_of(driver: type, names: tuple[str, ...]) -> str | None:
+    """Return the first name that is a method without arguments, and isn't only the empty one of `Device`."""
+    for name in names:
+        method = inspect.getattr_static(driver, name, None)
+        if method is None or method is getattr(Device, name, None):
+            continue
+        if callable(getattr(driver, name, None)) and not needs_arguments(method):
+            return name
+    return None
+
+
+def needs_arguments(method: Any) -> bool:
+    """Tell whether a method can't be called with nothing but the object."""
+    function = getattr(method, "__func__", method)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    bound = parameters if isinstance(method, staticmethod) else parameters[1:]
+    return any(
+        item.default is item.empty and item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)
+        for item in bound
+    )

@@ -1,0 +1,588 @@
+"""Own devices and run tasks: the lab, as its user sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
+
+import structlog
+
+from actorlab.arguments import device_name, find_devices, needs, replace
+from actorlab.device import Configured, Device, DeviceConfig
+from actorlab.drawing import draw
+from actorlab.errors import AskDeadlock, ConfigError, DeviceUnavailable, NotLeased
+from actorlab.kernel import Reply
+from actorlab.kernel.actor import here
+from actorlab.runtime.body import Body
+from actorlab.runtime.cell import Cell
+from actorlab.runtime.decider import Decider
+from actorlab.runtime.events import EventLog
+from actorlab.runtime.lab_actor import LabActor
+from actorlab.runtime.lease import LeaseBlock
+from actorlab.runtime.run_actor import ONE, RunActor, Work
+from actorlab.runtime.workers import Workers
+from actorlab.scope import PLAIN, current
+from actorlab.task import Task, Workflow, as_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from actorlab.drawing import Drawing
+    from actorlab.runtime.cell import DeviceState
+    from actorlab.runtime.run import Run
+
+__all__ = ["Lab"]
+
+P = ParamSpec("P")
+D = TypeVar("D")
+R = TypeVar("R")
+
+FINISHED_KEPT: Final = 1000
+"""So many runs that have ended are kept to be looked at."""
+CLOSING: Final = 5.0
+"""Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
+monotonic = time.monotonic
+
+
+class Lab:
+    """Own devices and run tasks on them; leaving its ``with`` block ends everything in order, safely.
+
+    Left normally, it waits for the runs, then disconnects the devices; left by an exception, it cancels the runs first.
+    `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one time,
+    and `limits` how many of those with a tag.
+
+    >>> with Lab() as lab:
+    ...     lab.run(sum, [1, 2, 3])
+    6
+    """
+
+    def __init__(
+        self,
+        name: str = "lab",
+        *,
+        cancel_grace: float = 10.0,
+        max_runs: int | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        if not cancel_grace > 0:
+            text = f"Lab(cancel_grace={cancel_grace!r}): it must be more than 0 seconds"
+            raise ConfigError(text)
+        self.name = name
+        self.cancel_grace = cancel_grace
+        self.events = EventLog()
+        self.cells: dict[str, Cell] = {}
+        self.logger: Any = structlog.wrap_logger(logging.getLogger("actorlab"), processors=[structlog.stdlib.render_to_log_kwargs])
+        self.decider = Decider(f"actorlab {name}", self._panic)
+        self.workers = Workers(f"actorlab {name}", self.decider)
+        places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
+        if max_runs is not None:
+            places["runs"] = max_runs
+        self.lab_actor = LabActor(self, self.decider, self.events, places)
+        self._numbers = itertools.count(1)
+        self._orders = itertools.count()
+        self._runs: dict[str, RunActor] = {}
+        self._finished: deque[Run[Any]] = deque(maxlen=FINISHED_KEPT)
+        self._closing = False
+        self._closed = False
+        self._broken: BaseException | None = None
+        self.decider.start()
+
+    # -- devices
+
+    def add(self, name: str, factory: Callable[P, D], *args: P.args, **kwargs: P.kwargs) -> D:
+        """Add a device: `factory(*args, **kwargs)` makes it, in its own thread. Return its proxy, typed as the device.
+
+        Raises:
+            DeviceUnavailable: it didn't connect; the message says why. An `optional` device goes on trying instead.
+            ConfigError: the name is taken, or is no name.
+
+        """
+        self._check_open()
+        if not name or not isinstance(name, str):
+            text = f"a device needs a name, such as 'laser', not {name!r}"
+            raise ConfigError(text)
+        if name in self.cells:
+            text = f"there is a device named {name!r} already: choose another name, or remove it first"
+            raise ConfigError(text)
+        inner, config = configured(factory)
+        cell = Cell(name, next(self._orders), inner, args, kwargs, config, self.lab_actor)
+        self.cells[name] = cell
+        try:
+            first = self.lab_actor.add(cell)
+            self._await_first(cell, first)
+        except BaseException:
+            if cell.standing.value != "quarantined":
+                self.cells.pop(name, None)
+            raise
+        return cast("D", cell.proxies.proxy(cell, None, self._class_of(cell), (), frozenset()))
+
+    def _await_first(self, cell: Cell, first: Reply[None]) -> None:
+        """Wait for the first life's outcome; an optional device may also be absent."""
+        bound = cell.config.timeout + 1.0
+        if cell.config.optional:
+            first.wait(min(bound, cell.config.safe_timeout))
+        elif not first.wait(bound):
+            text = f"{cell.name} hasn't connected within {cell.config.timeout:g} s"
+            raise DeviceUnavailable(text)
+        else:
+            first.outcome()
+
+    @staticmethod
+    def _class_of(cell: Cell) -> type:
+        actor = cell.actor
+        if actor is not None and actor.driver is not None:
+            cell.cls = type(actor.driver)
+        return cell.cls
+
+    def device(self, name: str) -> Any:
+        """Return the proxy of a device by its name.
+
+        Raises:
+            ConfigError: there is none; the message lists those there are.
+
+        """
+        cell = self._cell(name)
+        return cell.proxies.proxy(cell, None, self._class_of(cell), (), frozenset())
+
+    @property
+    def devices(self) -> dict[str, Any]:
+        """Return the proxies of all devices, by name."""
+        return {name: self.device(name) for name in list(self.cells)}
+
+    def states(self) -> dict[str, DeviceState]:
+        """Return how each device stands."""
+        return {name: cell.state for name, cell in list(self.cells.items())}
+
+    def remove(self, name: str, timeout: float | None = None) -> None:
+        """Disconnect a device that nobody holds, and forget it."""
+        cell = self._cell(name)
+        self.lab_actor.remove(name).result(timeout if timeout is not None else cell.config.safe_timeout + CLOSING)
+        self.cells.pop(name, None)
+
+    def reset(self, name: str, *, force: bool = False) -> None:
+        """Start a quarantined device afresh, and return when it has connected.
+
+        Raises:
+            DeviceQuarantined: its old thread still lives; the message says where. `force` is the operator's word that it
+                does no more harm.
+
+        """
+        cell = self._cell(name)
+        self.lab_actor.reset(name, force=force).result(cell.config.timeout + 1.0)
+
+    def _cell(self, name: str) -> Cell:
+        try:
+            return self.cells[name]
+        except KeyError:
+            have = ", ".join(self.cells) or "none"
+            text = f"this lab has no device named {name!r}; it has {have}"
+            raise ConfigError(text) from None
+
+    # -- runs
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function, task or workflow on the devices among its arguments, and return its result.
+
+        In a body it is a child run. Ctrl-C cancels the run, waits for its end, and goes on as KeyboardInterrupt.
+
+        Raises:
+            Exception: what the body raised, with a note that names the run.
+            RunCancelled: somebody cancelled it, and its work has stopped.
+
+        """
+        scope = current.get()
+        if scope is not PLAIN:
+            return self._child_of(scope, function, args, kwargs).result()  # type: ignore[no-any-return]  # typed by P, R
+        actor = self._make(function, args, kwargs)
+        run: Run[R] = actor.run
+        try:
+            actor.post()
+            run.wait_saying()
+        except BaseException:
+            actor.cancel("Ctrl-C")
+            run.reply.wait()
+            raise
+        return run.result()
+
+    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+        """Start a function, task or workflow on the devices among its arguments, and return its run at once.
+
+        In a body it is a child run.
+        """
+        scope = current.get()
+        if scope is not PLAIN:
+            return self._child_of(scope, function, args, kwargs)
+        actor = self._make(function, args, kwargs)
+        actor.post()
+        return actor.run
+
+    def lease(self, *devices: object, timeout: float | None = None) -> LeaseBlock:
+        """Hold some devices for the length of a ``with`` block, all at once; `timeout` bounds the wait (seconds).
+
+        Raises:
+            LeaseTimeout: they weren't free in time; the message says who holds them.
+
+        """
+        refs = find_devices(devices, {})
+        if not refs or len(refs) != len(devices):
+            text = "lab.lease(…) takes devices of this lab: lab.lease(laser, meter, timeout=5)"
+            raise ConfigError(text)
+        scope = current.get()
+        if scope is not PLAIN:
+            scope.forbid("lab.lease(…)")
+            text = "lab.lease inside a run or another lease: what is held is held, so pass the devices to the run itself"
+            raise NotLeased(text)
+        self._check_open()
+        cells = self._cells_of([device_name(ref) for ref in refs])
+        return LeaseBlock(self, f"lease#{next(self._numbers)}", cells, timeout)
+
+    @property
+    def runs(self) -> tuple[Run[Any], ...]:
+        """Return the runs that haven't ended, and the newest of those that have."""
+        return (*self._finished, *(actor.run for actor in list(self._runs.values())))
+
+    def get(self, run_id: str) -> Run[Any]:
+        """Return a run by its id, such as "sweep#3".
+
+        Raises:
+            ConfigError: there is none.
+
+        """
+        for run in self.runs:
+            if run.id == run_id:
+                return run
+        text = f"there is no run {run_id!r}, or it ended long ago"
+        raise ConfigError(text)
+
+    def revoke(self, run_id: str, reason: str) -> None:
+        """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""
+        self.get(run_id)._actor.revoke(reason)  # noqa: SLF001 - the lab supervises it
+
+    def emergency_stop(self, reason: str) -> Reply[dict[str, BaseException | None]]:
+        """Stop everything and make all devices safe, all at once; return a reply at once.
+
+        It tells for each device None, or why it isn't known to be safe. Until `rearm` no device accepts a command. It may be
+        called from a signal handler. Software is no safety interlock.
+        """
+        reply: Reply[dict[str, BaseException | None]] = Reply()
+        self.decider.post(self._stop_everything, (reason, reply))
+        return reply
+
+    def rearm(self) -> None:
+        """Let devices accept commands again after an emergency stop."""
+        self.ask(self.lab_actor.rearm)
+
+    def _stop_everything(self, argument: tuple[str, Reply[dict[str, BaseException | None]]]) -> None:
+        reason, reply = argument
+        self.lab_actor.emergency(reason, reply)
+        for actor in list(self._runs.values()):
+            actor.stop_at_once(reason)
+
+    # -- making runs
+
+    def _child_of(self, scope: Any, function: Any, args: Any, kwargs: Any) -> Run[Any]:
+        if isinstance(scope, Body):
+            return scope.spawn(function, args, dict(kwargs))
+        scope.forbid(f"lab.run({getattr(function, '__name__', function)}, …)")
+        raise AssertionError(scope)
+
+    def _make(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
+        """Make a run of its own; drawing a workflow happens here, in its caller's thread."""
+        self._check_open()
+        if "actor" in here.__dict__:
+            text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
+            raise AskDeadlock(text)
+        work, drawing = self._work(as_task(function), args, kwargs)
+        per_step = work.task.options_.lease == "step"
+        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
+        return self._actor(work, drawing, cells)
+
+    def start_child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run[Any]:
+        """Start a child run of a body: it borrows what the body holds, and is refused anything else at once."""
+        parent = body.actor
+        args, kwargs = replace(args, kwargs, unbound)
+        work, drawing = self._work(as_task(function), args, kwargs)
+        options = work.task.options_
+        if options.exclusive or options.key is not None:
+            text = f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
+            raise NotLeased(text)
+        leases = parent.options.lease == "step"
+        if not leases:
+            self._check_borrowed(body, work)
+        per_step = options.lease == "step"
+        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
+        actor = self._actor(work, drawing, cells, parent=parent, body=body, borrows=not leases)
+        actor.post()
+        return actor.run
+
+    def make_unit(self, parent: RunActor, work: Work) -> RunActor:
+        """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
+        drawing = work.drawing
+        options = work.task.options_
+        per_step = options.lease == "step"
+        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
+        run_id = f"{parent.id}/{work.name}#{next(self._numbers)}"
+        borrows = not parent.lease_per_step
+        if drawing is not None:
+            return RunActor(
+                self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
+                cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared),
+                options=options.changed({"timeout": None}), drawing=drawing, parent=parent, borrows=borrows,
+            )  # fmt: skip
+        return RunActor(
+            self, run_id, work.name, [work], cells=cells, shared=frozenset(work.shared), options=options, parent=parent,
+            borrows=borrows,
+        )  # fmt: skip
+
+    def _work(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Work, Drawing | None]:
+        """Bind a task to its arguments; a workflow is drawn."""
+        uses = needs(task, args, kwargs)
+        exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
+        shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
+        drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
+        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing), drawing
+
+    def _actor(
+        self,
+        work: Work,
+        drawing: Drawing | None,
+        cells: list[Cell],
+        *,
+        parent: RunActor | None = None,
+        body: Body | None = None,
+        borrows: bool = False,
+    ) -> RunActor:
+        options = work.task.options_
+        run_id = f"{work.name}#{next(self._numbers)}"
+        if drawing is None or options.retries or options.restart is not None:  # a workflow tried again is a unit of one
+            return RunActor(
+                self, run_id, work.name, [work], plan=ONE, cells=cells, shared=frozenset(work.shared), options=options,
+                parent=parent, parent_body=body, borrows=borrows,
+            )  # fmt: skip
+        return RunActor(
+            self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
+            cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared), options=options,
+            drawing=drawing, parent=parent, parent_body=body, borrows=borrows,
+        )  # fmt: skip
+
+    def _cells_of(self, names: list[str]) -> list[Cell]:
+        """Return the devices in the order in which they were added."""
+        if len(names) == 1:
+            return [self._cell(names[0])]
+        return sorted(map(self._cell, names), key=lambda cell: cell.order) if names else []
+
+    @staticmethod
+    def _check_borrowed(body: Body, work: Work) -> None:
+        for name in (*work.exclusive, *work.shared):
+            hold = body.holds.get(name)
+            if hold is None:
+                text = f"{body.name} can't lend {name!r} to {work.name}: it is not among its own arguments, so pass it to it"
+                raise NotLeased(text)
+            if name in work.exclusive and not hold.exclusive:
+                text = f"{body.name} holds {name!r} only shared, and {work.name} takes it for itself"
+                raise NotLeased(text)
+
+    # -- what the actors use
+
+    def register(self, actor: RunActor) -> None:
+        """Take note of a run that begins; for the deciding thread."""
+        self._runs[actor.id] = actor
+
+    def forget(self, actor: RunActor) -> None:
+        """Take note of a run that has ended; for the deciding thread."""
+        self._runs.pop(actor.id, None)
+        self._finished.append(actor.run)
+
+    def ask(self, function: Callable[[], R]) -> R:
+        """Have something looked up by the deciding thread, and wait for it."""
+        if self.decider.here or self._closed:
+            return function()
+        reply: Reply[R] = Reply()
+        self.decider.post(lambda _: answer(reply, function))
+        return reply.result(CLOSING)
+
+    def refuse_cycle(self, body: Body, run: Run[Any]) -> None:
+        """Refuse a wait that could never end.
+
+        Raises:
+            AskDeadlock: what is waited for waits for this body's run.
+
+        """
+        mine = body.actor
+        path = [mine.id]
+        todo = [run._actor]  # noqa: SLF001 - the lab supervises it
+        seen: set[int] = set()
+        while todo:
+            actor = todo.pop()
+            if id(actor) in seen:
+                continue
+            seen.add(id(actor))
+            path.append(actor.id)
+            if actor is mine or actor in ancestors(mine):
+                text = f"{' -> '.join(path)}: this wait could never end, since {actor.id} waits for the end of {mine.id}"
+                raise AskDeadlock(text)
+            for other in list(actor.bodies.values()):
+                todo.extend(awaited._actor for awaited in list(other.awaited.values()))  # noqa: SLF001
+
+    def _check_open(self) -> None:
+        self.lab_actor.refuse_in_fork()
+        if self._broken is not None:
+            text = f"lab {self.name!r} has failed by a fault of its own and is closed: {self._broken!r}"
+            raise ConfigError(text) from self._broken
+        if self._closing:
+            text = f"lab {self.name!r} is closed: make a new one"
+            raise ConfigError(text)
+
+    def _panic(self, error: BaseException) -> None:
+        """Do what is left when a decision itself has failed: that is our bug. It uses no core."""
+        if self._broken is not None:
+            return
+        self._broken = error
+        logging.getLogger("actorlab").critical("lab %s: a decision failed; all devices are fenced", self.name, exc_info=error)
+        self.lab_actor.fence_all()
+        for actor in list(self._runs.values()):
+            failed = ConfigError(f"{actor.id} ended because the lab failed by a fault of its own: {error!r}")
+            failed.__cause__ = error
+            for body in list(actor.bodies.values()):
+                body.fence()
+            actor.run.reply.finish(None, failed)
+
+    # -- the end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(None if error is None else f"the lab's block was left by {type(error).__name__}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Cancel what runs and disconnect everything, within `timeout` seconds, or else within the sum of the bounds."""
+        self._end("the lab was closed", timeout)
+
+    def _end(self, reason: str | None, timeout: float | None = None) -> None:
+        """Wait for the runs, or cancel them for a reason; then stop the devices, the threads, and say what wouldn't."""
+        if self._closed or os.getpid() != self.lab_actor.pid:
+            return
+        self._closing = True
+        try:
+            if reason is None:
+                self._await_runs()
+        except BaseException:
+            reason = "Ctrl-C"
+            raise
+        finally:
+            self._stop(reason, timeout)
+
+    def _await_runs(self) -> None:
+        while running := [actor.run for actor in list(self._runs.values())]:
+            for run in running:
+                run.reply.wait()
+            self.ask(lambda: None)
+
+    def _stop(self, reason: str | None, timeout: float | None) -> None:
+        safe = sum(cell.config.safe_timeout for cell in self.cells.values())
+        bound = self.cancel_grace + safe + CLOSING if timeout is None else timeout
+        until = monotonic() + bound
+        if reason is not None:
+            running = list(self._runs.values())
+            for actor in running:
+                actor.cancel(reason)
+            for actor in running:
+                actor.run.reply.wait(max(0.0, until - monotonic()))
+        self.lab_actor.stop_devices()
+        lost: tuple[str, ...] = tuple(self.cells)
+        if self.lab_actor.stopped.wait(max(0.1, until - monotonic())):
+            lost = self.lab_actor.stopped.outcome()
+        self._close_threads(lost)
+
+    def _close_threads(self, lost: tuple[str, ...]) -> None:
+        self.ask(self.lab_actor.close)
+        self.workers.close()
+        self.decider.close()
+        self.decider.thread.join(CLOSING)
+        self._closed = True
+        for cell in list(self.cells.values()):
+            if cell.name not in lost and cell.actor is not None and cell.actor.thread is not None:
+                cell.actor.thread.join(CLOSING)
+        late = self.workers.join(0.1)
+        for name in lost:
+            logging.getLogger("actorlab").error("%s was given up: %s", name, self.cells[name].why if name in self.cells else "")
+        for thread in late:
+            logging.getLogger("actorlab").error("%s still runs a body that doesn't end", thread.name)
+
+    def __repr__(self) -> str:
+        return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"
+
+
+def configured(factory: Any) -> tuple[Any, DeviceConfig]:
+    """Take a factory and its configuration apart; what is given to `add` goes over what stands on the class."""
+    given = factory.config if isinstance(factory, Configured) else None
+    inner = factory.factory if isinstance(factory, Configured) else factory
+    if not callable(inner):
+        text = f"{inner!r} makes no device: give a class, or a function that returns an object"
+        raise ConfigError(text)
+    own = getattr(inner, "device_config", None) if isinstance(inner, type) and issubclass(inner, Device) else None
+    if given is None:
+        return inner, own or DeviceConfig()
+    return inner, given.over(own) if own is not None else given
+
+
+def works_of(steps: Any) -> list[Work]:
+    """Turn drawn steps into work."""
+    works = []
+    for step in steps:
+        needed = step.needs
+        exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
+        shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
+        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested))
+    return works
+
+
+def unbound(ref: Any) -> Any:
+    """Return the lab's own proxy for a body's handle."""
+    own = ref.__dict__
+    if own.get("_actorlab_hold") is None:
+        return ref
+    cell: Cell = own["_actorlab_cell"]
+    factory = cell.proxies
+    return factory.proxy(cell, None, own["_actorlab_cls"], own["_actorlab_path"], own["_actorlab_members"])
+
+
+def ancestors(actor: RunActor) -> list[RunActor]:
+    """Return the runs that wait for this one's end, since it is their child."""
+    found = []
+    parent = actor.parent
+    while parent is not None:
+        found.append(parent)
+        parent = parent.parent
+    return found
+
+
+def answer(reply: Reply[R], function: Callable[[], R]) -> None:
+    """Finish a reply with what a function gives."""
+    try:
+        value = function()
+    except Exception as error:  # noqa: BLE001 - a boundary between threads: it goes to whoever asked
+        reply.finish(None, error)
+    else:
+        reply.finish(value, None)
+
+

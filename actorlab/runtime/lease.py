@@ -1,0 +1,148 @@
+"""Hold devices for the length of a `with` block, in scripts and notebooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from actorlab.core import run_core as rc
+from actorlab.core.run_state import RunState
+from actorlab.errors import LeaseLost, NotLeased
+from actorlab.kernel import Reply
+from actorlab.options import Options
+from actorlab.runtime.body import Body, Hold
+from actorlab.runtime.run_actor import RunActor, Work
+from actorlab.scope import current
+from actorlab.task import Task
+
+if TYPE_CHECKING:
+    from contextvars import Token
+    from types import TracebackType
+
+    from actorlab.runtime.calls import Member
+    from actorlab.runtime.cell import Cell
+    from actorlab.runtime.lab import Lab
+    from actorlab.scope import Scope
+
+__all__ = ["LeaseBlock"]
+
+
+class Session(Body):
+    """The body of a lease block: it is the block itself, in its user's thread."""
+
+    def meet(self, me: int) -> None:
+        """Raise always: a block can't be cancelled halfway, only lost.
+
+        Raises:
+            LeaseLost: the lease has ended.
+
+        """
+        del me
+        text = self.lost or f"{self.name} has lost its lease: {self.reason or 'its block has ended'}"
+        raise LeaseLost(text)
+
+    def hold_for(self, cell: Cell, member: Member) -> Hold | None:
+        """Return the block's hold; a query of another device is a call from outside."""
+        hold = self.holds.get(cell.name)
+        if hold is None and not member.query:
+            text = (
+                f"{cell.name}.{member.name} is a command, and {cell.name} isn't among the devices of this lease "
+                f"({', '.join(self.holds)}): add it to lab.lease(…)"
+            )
+            raise NotLeased(text)
+        return hold
+
+    def step(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+        """Run a task that is called in the block as a run which borrows the block's devices."""
+        return (self.spawn(task, args, kwargs).result(),)
+
+    def checkpoint(self) -> None:
+        """Raise if the lease was lost."""
+        if self.alarm:
+            self.meet(0)
+
+
+class SessionActor(RunActor):
+    """The supervisor of a lease block: a run whose body is elsewhere."""
+
+    def __init__(self, lab: Lab, run_id: str, cells: list[Cell], timeout: float | None) -> None:
+        names = tuple(cell.name for cell in cells)
+        work = Work(Task(held), (), {}, "lease", names, ())
+        options = Options(lease_timeout=timeout)
+        super().__init__(lab, run_id, "lease", [work], cells=cells, shared=frozenset(), options=options)
+        self.session = Session(self, 0, 1, run_id)
+        self.granted_to_block: Reply[None] = Reply()
+
+    def _start_body(self, action: rc.StartBody) -> None:
+        del action
+        self.bodies[0] = self.session
+        self._take(self.session, self.work[0], fresh=False)
+        self.granted_to_block.finish(None, None)
+
+    def _alarm_body(self, action: rc.AlarmBody) -> None:
+        """End the block's lease: its thread is somewhere in the user's program, and hears of it at its next call."""
+        super()._alarm_body(action)
+        if self.core.state is RunState.CANCELLING:
+            self._decider.then(self.leave, None)
+
+    def leave(self, error: BaseException | None) -> None:
+        """Take the end of the block; for the deciding thread."""
+        self._body_ended((0, 1, None, error))
+
+    def _end(self, action: rc.End) -> None:
+        super()._end(action)
+        self.granted_to_block.finish(None, self.run.reply.exception(0))
+
+
+SessionActor.deeds = {
+    **RunActor.deeds,
+    rc.StartBody: SessionActor._start_body,  # noqa: SLF001 - the dispatch table of this class
+    rc.AlarmBody: SessionActor._alarm_body,  # noqa: SLF001
+    rc.End: SessionActor._end,  # noqa: SLF001
+}
+
+
+def held() -> None:
+    """Stand for a block's statements."""
+
+
+class LeaseBlock:
+    """A lease for the length of a ``with`` block; what it loses to an interrupt is released when it is collected."""
+
+    def __init__(self, lab: Lab, run_id: str, cells: list[Cell], timeout: float | None) -> None:
+        self._lab = lab
+        self._actor = SessionActor(lab, run_id, cells, timeout)
+        self._entered: Token[Scope] | None = None
+        self._left = False
+
+    def __enter__(self) -> Self:
+        """Wait for the lease.
+
+        Raises:
+            LeaseTimeout: the devices weren't free in time.
+
+        """
+        actor = self._actor
+        try:
+            actor.post()
+            actor.granted_to_block.wait()
+            actor.granted_to_block.result()
+            self._entered = current.set(actor.session)
+        except BaseException:
+            actor.cancel("the wait for the lease was interrupted")
+            self._left = True
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._entered is not None:
+            current.reset(self._entered)
+            self._entered = None
+        self._left = True
+        self._lab.decider.post(self._actor.leave, error)
+        self._actor.run.reply.wait()
+
+    def __del__(self) -> None:
+        if not self._left:
+            self._actor.cancel("the lease was lost to an interrupt")

@@ -1,0 +1,211 @@
+"""Be one execution of a task or workflow, as its user sees it: a name, a state, a result; awaitable, cancellable, pausable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+from actorlab.core.run_state import RunState
+from actorlab.kernel import Reply
+from actorlab.scope import PLAIN, current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from actorlab.runtime.run_actor import RunActor
+
+__all__ = ["Progress", "Run", "StepView"]
+
+R = TypeVar("R")
+PATIENCE: Final = 2.0
+"""A blocking `lab.run` that waits longer than so many seconds says for what."""
+
+monotonic = time.monotonic
+
+
+class Progress(NamedTuple):
+    """How far a body is: `done` of `total` (None: not known), and since when (monotonic seconds)."""
+
+    done: float
+    total: float | None
+    message: str
+    since: float
+    at: float
+
+    @property
+    def fraction(self) -> float | None:
+        """Return the part that is done, 0 to 1, or None if the total isn't known."""
+        return None if not self.total else min(1.0, self.done / self.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate the time left from the pace so far, or None."""
+        fraction = self.fraction
+        elapsed = self.at - self.since
+        return None if not fraction or elapsed <= 0 else elapsed * (1 - fraction) / fraction
+
+
+class StepView(NamedTuple):
+    """One step of a workflow's run, as it stood when it was looked at."""
+
+    index: int
+    name: str
+    state: RunState
+    attempts: int
+    devices: tuple[str, ...]
+    progress: Progress | None
+    began: float | None
+    ended: float | None
+    child: Run[Any] | None
+
+
+class Run(Generic[R]):
+    """One execution of a task or workflow.
+
+    `result()` and ``await`` only watch, but for a cancelled ``await``: it cancels the run, and returns when that has ended.
+    """
+
+    def __init__(self, actor: RunActor) -> None:
+        self._actor = actor
+        self.id: str = actor.id
+        self.name: str = actor.name
+        self.reply: Reply[Any] = Reply()
+        self.observed = False
+
+    # -- looking
+
+    @property
+    def state(self) -> RunState:
+        """Return the state the run is in now."""
+        return self._actor.core.state
+
+    @property
+    def progress(self) -> Progress | None:
+        """Return how far the run is: its own body's word, or the share of a workflow's steps that have ended."""
+        return self._actor.progress()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""
+        return self._actor.reasons()
+
+    @property
+    def steps(self) -> tuple[StepView, ...]:
+        """Return the steps of the run as they stand now."""
+        return self._actor.views()
+
+    @property
+    def children(self) -> tuple[Run[Any], ...]:
+        """Return the runs that this one has started."""
+        return tuple(self._actor.children)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Return the names of the devices which the run holds or wants."""
+        return tuple(cell.name for cell in self._actor.cells)
+
+    def done(self) -> bool:
+        """Tell whether the run has ended."""
+        return self.reply.done()
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the run's end, at most `timeout` seconds, and return its result.
+
+        In a body it is a checkpoint.
+
+        Raises:
+            Exception: the body's own, with a note that names the run and its step.
+            RunCancelled: it was cancelled, and its work has stopped; `RunTimeout` if by its timeout.
+            TimeoutError: it hasn't ended yet; it goes on.
+            AskDeadlock: it waits for the run in which this is called.
+
+        """
+        self._wait(timeout)
+        self.observed = True
+        self.reply.result(0)
+        return self._actor.value()  # type: ignore[no-any-return]  # what the body returned
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the run's end, and return its error or None."""
+        self._wait(timeout)
+        self.observed = True
+        return self.reply.exception(0)
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self.reply.done():
+            scope = current.get()
+            waits = getattr(scope, "result_of", None)
+            if waits is not None:
+                waits(self, timeout)
+            elif scope is not PLAIN:
+                scope.forbid(f"{self.id}.result()")
+                self.reply.wait(-1 if timeout is None else timeout)
+            else:
+                self.reply.wait(-1 if timeout is None else timeout)
+        if not self.reply.done():
+            text = f"{self.id} is {self.state} after {timeout} s; it goes on"
+            raise TimeoutError(text)
+
+    def wait_saying(self) -> None:
+        """Wait for the end; if the lease takes longer than `PATIENCE`, say what it waits for."""
+        if self.reply.wait(PATIENCE):
+            return
+        told = ""
+        while self.state is RunState.WAITING and not self.reply.done():
+            reasons = "; ".join(self.reasons)
+            if reasons and reasons != told:
+                logging.getLogger("actorlab").warning(reasons)
+                told = reasons
+            if self.reply.wait(PATIENCE):
+                return
+        self.reply.wait()
+
+    # -- steering
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask for the end of the run; after the end this does nothing. `result()` tells when the work has stopped."""
+        self._actor.cancel(reason or "it was cancelled")
+
+    def pause(self, reason: str = "") -> None:
+        """Let the run stand still at its next `track`, `checkpoint()` or between two steps; it keeps its devices."""
+        self._actor.pause(reason or "it was paused")
+
+    def resume(self) -> None:
+        """Let a paused run go on."""
+        self._actor.resume()
+
+    def add_done_callback(self, function: Callable[[Run[R]], object]) -> None:
+        """Call `function(run)` once the run has ended, from a worker thread; an error it raises is logged."""
+        self.reply.when_done(lambda _: self._actor.call_back(function))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has."""
+        loop = asyncio.get_running_loop()
+        landed: asyncio.Future[None] = loop.create_future()
+        self.reply.when_done(lambda _: land(loop, landed))
+        while not landed.done():
+            try:
+                yield from asyncio.shield(landed)
+            except asyncio.CancelledError:
+                self.cancel("the waiting task was cancelled")
+                while not landed.done():
+                    try:
+                        yield from asyncio.shield(landed)
+                    except asyncio.CancelledError:
+                        continue
+                self.observed = True
+                raise
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{self.id}: {self.state}>"
+
+
+def land(loop: asyncio.AbstractEventLoop, landed: asyncio.Future[None]) -> None:
+    """Resolve a loop's future from another thread."""
+    try:
+        loop.call_soon_threadsafe(lambda: None if landed.done() else landed.set_result(None))
+    except RuntimeError:  # the loop has closed: nobody waits there any more
+        return

@@ -1,0 +1,781 @@
+"""Supervise one run: take its lease, start its bodies, retry, cancel, make safe, release; decided by its core."""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import random
+import sys
+import time
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actorlab.arguments import find_devices, replace
+from actorlab.core import run_core as rc
+from actorlab.core.lease_table import LeaseTable, Mode, Request
+from actorlab.core.plan import Plan
+from actorlab.core.restart import RestartPolicy
+from actorlab.core.run_state import RunState
+from actorlab.errors import (
+    ActorLabError,
+    Cancelled,
+    LeaseLost,
+    LeaseTimeout,
+    RunCancelled,
+    RunTimeout,
+    WorkflowError,
+)
+from actorlab.kernel import Actor, Reply
+from actorlab.runtime.body import Body, Hold
+from actorlab.runtime.calls import Call
+from actorlab.runtime.proxy import bind
+from actorlab.runtime.run import Progress, Run, StepView
+from actorlab.runtime.travel import SCALARS
+from actorlab.scope import current
+from actorlab.task import Task
+from actorlab.unknown import Unknown, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from actorlab.drawing import Drawing
+    from actorlab.runtime.cell import Cell
+    from actorlab.runtime.lab import Lab
+    from actorlab.task import Options
+
+__all__ = ["RunActor", "Work"]
+
+S = RunState
+monotonic = time.monotonic
+NEVER: Final = 1e15
+"""A period of retries that never ends (seconds): they are counted over the whole run."""
+ONE: Final = Plan(((),))
+draw = random.Random().random  # the jitter of retries is no secret
+
+
+class Work(NamedTuple):
+    """What one step runs: a task with its arguments, and the devices that it needs."""
+
+    task: Task[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    name: str
+    exclusive: tuple[str, ...]
+    shared: tuple[str, ...]
+    drawing: Drawing | None = None
+
+
+class RunActor(Actor):
+    """The supervisor actor of one run: an address on the deciding thread.
+
+    Its core decides; this carries the actions out. pykka's own constructor isn't called: it makes a URN and an event, which
+    would cost as much as a whole run.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        run_id: str,
+        name: str,
+        work: list[Work],
+        *,
+        plan: Plan = ONE,
+        cleanups: list[Work] | None = None,
+        cells: list[Cell],
+        shared: frozenset[str],
+        options: Options,
+        drawing: Drawing | None = None,
+        parent: RunActor | None = None,
+        parent_body: Body | None = None,
+        borrows: bool = False,
+    ) -> None:
+        self.lab = lab
+        self.id = run_id
+        self.name = name
+        self.work = work
+        self.cleanups = cleanups or []
+        self.cells = cells
+        self.shared = shared
+        self.options = options
+        self.parent = parent
+        self.parent_body = parent_body
+        self.borrows = borrows
+        self.drawing = drawing
+        self.lease_per_step = drawing is not None and options.lease == "step"
+        self.lease = object()
+        """The token of a device that the run holds while none of its bodies uses it: nobody's calls carry it."""
+        self.lives: dict[str, int] = {}
+        self.bodies: dict[int, Body] = {}
+        self.children: list[Run[Any]] = []
+        self.units: dict[int, Run[Any]] = {}
+        self.holding_bodies = False
+        self.context = contextvars.copy_context()
+        self.values = Values()
+        self.results: dict[Any, Values] = {} if parent is None else dict(parent.results)
+        """The values of the steps of this drawing and of those around it, by the drawing's path."""
+        if drawing is not None:
+            self.results[drawing.path] = self.values
+        self.began = 0.0
+        self.ended: float | None = None
+        self.stacks: list[str] = []
+        self._held = frozenset([cell.name for cell in cells]) if cells else frozenset()
+        self._waiting_children: dict[str, RunActor] = {}
+        self._gate: Reply[None] = Reply()
+        self._loans: LeaseTable | None = None
+        self._borrowing: dict[str, RunActor] = {}
+        self._progress: dict[int, Progress] = {}
+        self._times: dict[int, tuple[float, float | None]] = {}
+        self._retry_waits: dict[int, str] = {}
+        self._timers: list[Any] = []
+        self._extra_grace = 0.0
+        self._lost = ""
+        self._decider = lab.decider
+        self.core = rc.RunCore(self._spec(plan))
+        self.run: Run[Any] = Run(self)
+
+    def _spec(self, plan: Plan) -> rc.RunSpec:
+        """Say what the core must know. A step that leases for itself sees to its own retries and timeout."""
+        options = self.options
+        units, retries, timeouts = {}, {}, {}
+        for step, work in enumerate(self.work):
+            its = work.task.options_
+            if self.lease_per_step or work.drawing is not None:
+                units[step] = None
+            if self.lease_per_step and work.drawing is None:
+                continue
+            if its.retries or its.restart is not None:
+                retries[step] = retry_policy(its)
+            if its.timeout is not None and self.drawing is not None:
+                timeouts[step] = its.timeout
+        safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
+        return rc.RunSpec(
+            plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
+            options.keep_going,
+        )  # fmt: skip
+
+    deeds: Mapping[type, Callable[[Any, Any], None]]
+    on_end: Callable[[], None] | None = None
+
+    # -- from any thread
+
+    def post(self) -> None:
+        """Begin."""
+        self._decider.post(self._begin)
+
+    def cancel(self, reason: str) -> None:
+        """Ask for the end."""
+        self._decider.post(self.on, rc.Stopped(S.CANCELLED, reason))
+
+    def revoke(self, reason: str) -> None:
+        """Take the lease away."""
+        self._decider.post(self._revoke, reason)
+
+    def pause(self, reason: str) -> None:
+        """Ask for a pause."""
+        self._decider.post(self.on, rc.Pause(reason))
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._decider.post(self.on, rc.Resume())
+
+    def stand(self, body: Body) -> None:
+        """Let a body stand still until it is freed; from its own thread."""
+        gate = self._gate
+        if self.holding_bodies:
+            self._decider.post(self.on, rc.Stood(body.index))
+            body.wait(gate)
+
+    def told_progress(self, body: Body, done: float, total: float | None, message: str) -> None:
+        """Take note of a body's progress; from its own thread."""
+        now = monotonic()
+        before = self._progress.get(body.index)
+        since = before.since if before is not None else self._times.get(body.index, (now, None))[0]
+        self._progress[body.index] = Progress(done, total, message, since, now)
+
+    def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:
+        """Log in the name of a body."""
+        self.lab.logger.info(event, run=self.id, step=body.name, **fields)
+        self._decider.post(self._add_event, (body.name, event, fields))
+
+    def _add_event(self, argument: tuple[str, str, dict[str, Any]]) -> None:
+        name, event, fields = argument
+        self.lab.events.add(name, "log", message=event, **fields)
+
+    def call_back(self, function: Callable[[Run[Any]], object]) -> None:
+        """Call a user's callback on a worker thread."""
+        self._decider.post(self._call_back, function)
+
+    def _call_back(self, function: Callable[[Run[Any]], object]) -> None:
+        self.lab.workers.put(lambda: guarded(self.lab.logger, function, self.run))
+
+    # -- the deciding thread: events in, actions out
+
+    def on(self, event: Any) -> None:
+        """Let the core decide, and carry its actions out."""
+        deeds = self.deeds
+        for action in self.core.handle(event, monotonic()):
+            deeds[action.__class__](self, action)
+
+    def _begin(self, _: Any) -> None:
+        self.began = time.time()
+        self.lab.register(self)
+        self.lab.events.add(self.id, "run", state="waiting", devices=[cell.name for cell in self.cells])
+        if self.parent is not None:
+            self.parent.child_begun(self)
+            if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
+                self.on(rc.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
+                return
+        if self.options.lease_timeout is not None and self.cells:
+            self._timer(self.options.lease_timeout, self._lease_timeout)
+        self.on(rc.Begun())
+
+    def request(self) -> Request:
+        """Say what the run needs to begin."""
+        options = self.options
+        devices = tuple(
+            (cell.name, Mode.SHARED if cell.name in self.shared else Mode.EXCLUSIVE) for cell in self.cells
+        )
+        if self.parent is not None:
+            return Request(self.id, devices, priority=options.priority)
+        slots = ("runs", *(f"tag:{tag}" for tag in options.tags))
+        keys = () if options.key is None else (options.key,)
+        return Request(self.id, devices, slots, keys, options.exclusive, options.priority)
+
+    def granted(self, _: Any = None) -> None:
+        """Hear that the lease is there."""
+        self.on(rc.Granted())
+
+    def refused(self, error: BaseException) -> None:
+        """Hear that it can't be had."""
+        self.on(rc.Refused(error))
+
+    def released(self, _: Any = None) -> None:
+        """Hear that the lease was taken back."""
+        self.on(rc.Released())
+
+    def _lease_timeout(self, _: Any) -> None:
+        if self.core.state is S.WAITING:
+            reasons = "; ".join(self.reasons_now()) or f"{self.id} waited for its lease"
+            text = f"{reasons}; it gave up after {self.options.lease_timeout:g} s"
+            self.on(rc.Refused(LeaseTimeout(text)))
+
+    def _revoke(self, reason: str) -> None:
+        self._lost = f"{self.id} lost its lease: {reason}"
+        self.on(rc.Stopped(S.CANCELLED, reason))
+        for step, body in list(self.bodies.items()):
+            self._fence_body(rc.FenceBody(step))
+            body.fence(self._lost)
+
+    def stop_at_once(self, reason: str) -> None:
+        """End without clean-ups and without grace; for the deciding thread."""
+        self.on(rc.Stopped(S.CANCELLED, reason, hurry=True))
+        for body in list(self.bodies.values()):
+            body.fence()
+            self._end_waits(body, shielded=True)
+
+    # -- actions
+
+    def _ask_lease(self, _: rc.AskLease) -> None:
+        if self.borrows and self.parent is not None:
+            self.parent.lend(self)
+        else:
+            self.lab.lab_actor.request(self)
+
+    def _start_body(self, action: rc.StartBody) -> None:
+        step, attempt = action
+        work = self.work[step]
+        self._times[step] = (monotonic(), None)
+        if step in self.core.spec.units:
+            self._start_unit(step, attempt, work)
+            return
+        body = Body(self, step, attempt, self.id if len(self.work) == 1 else f"{self.id}/{work.name}")
+        self.bodies[step] = body
+        self._take(body, work, fresh=attempt > 1)
+        self.lab.workers.put(Job(self, body, work))
+
+    def _take(self, body: Body, work: Work, *, fresh: bool) -> None:
+        """Write the tokens of a body's devices."""
+        cells = self.lab.cells
+        for name in work.exclusive:
+            if name in self._held:
+                cell = cells[name]
+                hold = body.holds[name] = Hold(cell, body, exclusive=True)
+                if fresh:
+                    self.lives.pop(name, None)
+                cell.token = hold
+        for name in work.shared:
+            if name in self._held:
+                body.holds[name] = Hold(cells[name], body, exclusive=False)
+
+    def _start_unit(self, step: int, attempt: int, work: Work) -> None:
+        """Start a step that is a run of its own: a nested workflow, or one that leases for itself."""
+        child = self.lab.make_unit(self, work)
+        self.units[step] = child.run
+        self.children.append(child.run)
+        child.run.observed = True
+        child.on_end = lambda: self._unit_ended(step, attempt, child.run)
+        child.post()
+
+    def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
+        self._body_ended((step, attempt, Later(child._actor), child.reply.exception(0)))  # noqa: SLF001 - its supervisor
+
+    def body_ended(self, step: int, attempt: int, value: Any, error: BaseException | None) -> None:
+        """Hear from a worker that a body has ended."""
+        self._decider.post(self._body_ended, (step, attempt, value, error))
+
+    def _body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:
+        step, attempt, value, error = argument
+        body = self.bodies.get(step)
+        if body is not None and body.attempt == attempt:
+            del self.bodies[step]
+            self._give_up(body)
+        if error is None:
+            self.values[step] = value
+        self._times[step] = (self._times.get(step, (monotonic(), None))[0], monotonic())
+        self.on(rc.BodyEnded(step, attempt, error, 0.0 if error is None else draw()))
+
+    def _give_up(self, body: Body) -> None:
+        """Take a body's tokens back, and remember which lives of the devices it has used."""
+        body.ended = body.alarm = True
+        for name, hold in body.holds.items():
+            if hold.life:
+                self.lives[name] = hold.life
+            if hold.cell.token is hold:
+                hold.cell.token = self.lease
+
+    def _alarm_body(self, action: rc.AlarmBody) -> None:
+        step, reason = action
+        unit = self.units.get(step)
+        if unit is not None and not unit.done():
+            unit._actor.on(rc.Stopped(S.CANCELLED, reason))  # noqa: SLF001 - its supervisor
+        body = self.bodies.get(step)
+        if body is None:
+            return
+        shield = body.sound(reason)
+        self._end_waits(body, shielded=False)
+        if shield > 0:
+            self._extra_grace = max(self._extra_grace, shield)
+            self._timer(shield, self._shield_over, body)
+
+    def _shield_over(self, body: Body) -> None:
+        if not body.ended:
+            self._end_waits(body, shielded=True)
+
+    def _end_waits(self, body: Body, *, shielded: bool) -> None:
+        for _, reply in body.waiting(shielded=shielded):
+            if isinstance(reply, Call):
+                self._end_call(reply)
+            else:
+                reply.wake()
+        for call in body.asks():
+            self._end_call(call)
+
+    def _end_call(self, call: Call) -> None:
+        if not call.drop(Cancelled(f"{call.target.name}.{call.member.name} was dropped")) and not call.done():
+            self.lab.lab_actor.interrupt(call, "cancel")
+
+    def _fence_body(self, action: rc.FenceBody) -> None:
+        body = self.bodies.get(action.step)
+        if body is None:
+            return
+        self._give_up(body)
+        body.fence(self._lost)
+        self._end_waits(body, shielded=True)
+        stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(body.thread)) else ""
+        self.stacks.append(f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}")
+
+    def _fence(self, _: rc.Fence) -> None:
+        for step in list(self.bodies):
+            self._fence_body(rc.FenceBody(step))
+        for cell in self.cells:
+            if cell.name in self._held and cell.name not in self.shared and cell.name not in self._borrowing:
+                cell.token = self.lease
+
+    def _stop_children(self, action: rc.StopChildren) -> None:
+        for child in self.children:
+            if not child.done():
+                child._actor.on(rc.Stopped(S.CANCELLED, action.reason))  # noqa: SLF001 - its supervisor
+
+    def _set_timer(self, action: rc.SetTimer) -> None:
+        seconds = action.seconds
+        if action.event.__class__ is rc.GraceOver:
+            seconds += self._extra_grace
+        self._timer(seconds, self.on, action.event)
+
+    def _timer(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> None:
+        self._timers.append(self._decider.after(seconds, function, argument))
+
+    def _await_devices(self, action: rc.AwaitDevices) -> None:
+        work, step = self.work[action.step], action.step
+        cells = [self.lab.cells[name] for name in (*work.exclusive, *work.shared) if name in self.lab.cells]
+        self._retry_waits[step] = ", ".join(cell.name for cell in cells)
+        self.lab.lab_actor.when_ready(cells, lambda ready: self.on(rc.DevicesReady(step) if ready else rc.DevicesLost(step)))
+
+    def _hold_bodies(self, _: rc.HoldBodies) -> None:
+        self._gate = Reply()
+        self.holding_bodies = True
+        for child in self.children:
+            if not child.done():
+                child._actor.on(rc.Pause(self.core.pause_reason))  # noqa: SLF001 - its supervisor
+        self._note_standing_children()
+
+    def _free_bodies(self, _: rc.FreeBodies) -> None:
+        self.holding_bodies = False
+        self._gate.finish(None, None)
+        for child in self.children:
+            if child.state in (S.PAUSING, S.PAUSED):
+                child._actor.on(rc.Resume())  # noqa: SLF001 - its supervisor
+
+    def _note_standing_children(self) -> None:
+        """A body that waits for a paused child stands still too; so does a unit that is paused."""
+        if self.core.state is not S.PAUSING:
+            return
+        for step, unit in list(self.units.items()):
+            if unit.state is S.PAUSED:
+                self.on(rc.Stood(step))
+        for step, body in list(self.bodies.items()):
+            awaited = body.waits.get(body.thread)
+            if any(child.reply is awaited and child.state is S.PAUSED for child in self.children):
+                self.on(rc.Stood(step))
+
+    def _start_cleanup(self, action: rc.StartCleanup) -> None:
+        work = self.cleanups[action.index]
+        body = Body(self, -1 - action.index, 1, f"{self.id}/{work.name}")
+        body.reason = self.core.reason
+        self._take(body, work, fresh=True)
+        bound = work.task.options_.timeout or self.lab.cancel_grace
+        self._timer(bound, self._cleanup_late, (action.index, body, bound))
+        self.lab.workers.put(Job(self, body, work, cleanup=action.index))
+
+    def _cleanup_late(self, argument: tuple[int, Body, float]) -> None:
+        index, body, bound = argument
+        if body.ended:
+            return
+        text = f"the clean-up {body.name} didn't end within {bound:g} s"
+        self._give_up(body)
+        body.fence()
+        self._end_waits(body, shielded=True)
+        self.on(rc.CleanupEnded(index, TimeoutError(text)))
+
+    def cleanup_ended(self, index: int, body: Body, error: BaseException | None) -> None:
+        """Hear from a worker that a clean-up has ended."""
+        self._decider.post(self._cleanup_ended, (index, body, error))
+
+    def _cleanup_ended(self, argument: tuple[int, Body, BaseException | None]) -> None:
+        index, body, error = argument
+        if not body.ended:
+            self._give_up(body)
+            self.on(rc.CleanupEnded(index, error))
+
+    def _make_safe(self, action: rc.MakeSafe) -> None:
+        name = action.device
+        self.lab.lab_actor.make_safe(self.lab.cells[name], lambda error: self.on(rc.MadeSafe(name, error)))
+
+    def _release_lease(self, _: rc.ReleaseLease) -> None:
+        for body in self.bodies.values():
+            body.ended = body.alarm = True
+        if self.borrows and self.parent is not None:
+            self.parent.take_back(self)
+        else:
+            self.lab.lab_actor.release(self)
+
+    def _end(self, action: rc.End) -> None:
+        self.ended = time.time()
+        for timer in self._timers:
+            timer.cancel()
+        error = self._error(action.state)
+        self.lab.events.add(self.id, "ended", state=action.state.value, error=None if error is None else str(error))
+        self.lab.forget(self)
+        if self.parent is not None:
+            self.parent.child_ended(self)
+        self.run.reply.finish(None, error)
+        if self.on_end is not None:
+            self.on_end()
+
+    def _moved(self, action: rc.Moved) -> None:
+        self.lab.events.add(self.id, "run", state=action.new.value)
+        paused = S.PAUSED in (action.old, action.new)
+        if paused and not self.borrows:
+            self.lab.lab_actor.set_ending(self.id, ending=action.new is not S.PAUSED)
+        if action.new is S.PAUSED and self.parent is not None:
+            self.parent._note_standing_children()
+
+    def _step_moved(self, action: rc.StepMoved) -> None:
+        if len(self.work) > 1:
+            self.lab.events.add(f"{self.id}/{self.work[action.step].name}", "step", state=action.new.value)
+
+    # -- children and loans
+
+    def child_begun(self, child: RunActor) -> None:
+        """Take note of a child run of a body."""
+        if child.parent_body is not None:
+            self.children.append(child.run)
+            self.on(rc.ChildBegun())
+
+    def child_ended(self, child: RunActor) -> None:
+        """Take note of its end."""
+        if child.parent_body is not None:
+            self.on(rc.ChildEnded())
+
+    def lend(self, child: RunActor) -> None:
+        """Lend devices to a child: at once, or when its siblings have given them back."""
+        if not child.cells:
+            self._decider.then(child.granted)
+            return
+        if self._loans is None:
+            self._loans = LeaseTable()
+        self._waiting_children[child.id] = child
+        self._grant_loans(self._loans.request(child.request(), monotonic()))
+
+    def _grant_loans(self, granted: list[Any]) -> None:
+        for grant in granted:
+            child = self._waiting_children.pop(grant.holder, None)
+            if child is None:
+                continue
+            for cell in child.cells:
+                self._borrowing[cell.name] = child
+                self.lab.lab_actor.lend(cell, child.lease, child.id)
+            self._decider.then(child.granted)
+        if self._loans is not None and self._loans.unfinished:
+            self._decider.post(lambda _: self._grant_loans(self._loans.go_on(monotonic()) if self._loans else []))
+
+    def take_back(self, child: RunActor) -> None:
+        """Take back what was lent to a child."""
+        self._waiting_children.pop(child.id, None)
+        self._decider.then(child.released)
+        if self._loans is None or not child.cells:
+            return
+        try:
+            granted = self._loans.release(child.id, monotonic())
+        except KeyError:
+            return
+        for cell in child.cells:
+            if not self._loans.holders(cell.name) and self._borrowing.pop(cell.name, None) is not None:
+                self.lab.lab_actor.lend(cell, self._token_of(cell), self.id)
+        self.lives.update(child.lives)
+        self._grant_loans(granted)
+
+    def _token_of(self, cell: Cell) -> object:
+        for body in self.bodies.values():
+            hold = body.holds.get(cell.name)
+            if hold is not None and hold.exclusive and not body.fenced:
+                return hold
+        return self.lease
+
+    # -- looking, from any thread
+
+    def progress(self) -> Progress | None:
+        """Return how far the run is."""
+        if len(self.work) == 1:
+            return self._progress.get(0)
+        states = [self.core.step_state(step) for step in range(len(self.work))]
+        done = sum(state.terminal for state in states)
+        return Progress(done, len(states), "", self.began, time.time())
+
+    def views(self) -> tuple[StepView, ...]:
+        """Return the steps as they stand."""
+        return tuple(
+            StepView(
+                step, work.name, self.core.step_state(step), self.core.attempts(step), (*work.exclusive, *work.shared),
+                self._progress.get(step), *self._times.get(step, (None, None)), self.units.get(step),
+            )
+            for step, work in enumerate(self.work)
+        )  # fmt: skip
+
+    def reasons(self) -> tuple[str, ...]:
+        """Say why the run doesn't simply run."""
+        return self.lab.ask(self.reasons_now)
+
+    def reasons_now(self) -> tuple[str, ...]:
+        """Say it; for the deciding thread."""
+        core = self.core
+        match core.state:
+            case S.WAITING if self.borrows and self.parent is not None:
+                return self.parent.loan_reasons(self)
+            case S.WAITING:
+                return self.lab.lab_actor.reasons(self.id)
+            case S.RETRYING:
+                return self._retry_reasons()
+            case S.PAUSING | S.PAUSED:
+                return (f"{self.id} is {core.state}: {core.pause_reason}",)
+            case S.RUNNING:
+                units = [unit for unit in self.units.values() if not unit.done()]
+                return tuple(reason for unit in units for reason in unit._actor.reasons_now())  # noqa: SLF001
+            case _:
+                return (f"{self.id} is {core.state}: {core.reason}",) if core.reason else ()
+
+    def _retry_reasons(self) -> tuple[str, ...]:
+        last = repr(self.core.errors[-1][1]) if self.core.errors else "a failure"
+        devices = self._retry_waits.get(0, "")
+        wait = f", when its delay is over and {devices} serve{'s' if ',' not in devices else ''}" if devices else ""
+        return (f"{self.id} will be tried again{wait}, after {last}",)
+
+    def loan_reasons(self, child: RunActor) -> tuple[str, ...]:
+        """Say why a child waits for a device that this run holds."""
+        from actorlab.runtime.lab_actor import in_words  # noqa: PLC0415 - lab_actor imports nothing of runs
+
+        if self._loans is None or child.id not in self._waiting_children:
+            return ()
+        return tuple(in_words(child.id, blocker) for blocker in self._loans.blockers(child.id))
+
+    # -- the result
+
+    def value(self) -> Any:
+        """Return what the run gives; a workflow's result is put together here, in its reader's thread."""
+        if self.drawing is None:
+            return self.values[0]
+        return replace((self.drawing.result,), {}, self._known)[0][0]
+
+    def _known(self, found: Any) -> Any:
+        return value_of(found, self.results) if type(found) is Unknown else found
+
+    def substitute(self, body: Body) -> Callable[[Any], Any]:
+        """Return what puts values in place of unknowns, and a body's handles in place of devices."""
+        holds, results = body.holds, self.results
+
+        def put(found: Any) -> Any:
+            if type(found) is Unknown:
+                return value_of(found, results)
+            hold = holds.get(found._actorlab_name)  # noqa: SLF001 - a proxy has no public names of its own
+            return found if hold is None else bind(found, hold)
+
+        return put
+
+    def _error(self, state: RunState) -> BaseException | None:
+        """Make the error that the run's reader gets; longer than ten lines, as it is the table of how a run can end."""
+        if state is S.SUCCEEDED:
+            return None
+        core = self.core
+        error: Any = core.error
+        if self._lost:
+            error = LeaseLost(self._lost)
+        elif self.options.keep_going and core.cause is S.FAILED and core.errors:
+            failures = [failed for _, failed in core.errors if isinstance(failed, Exception)]
+            error = ExceptionGroup(f"{len(failures)} steps of {self.id} failed", failures)
+        elif core.cause in (S.CANCELLED, S.TIMED_OUT) and error is None:
+            error = self._stopped_error()
+        elif not isinstance(error, Exception):
+            wrapped = ActorLabError(f"{self.id} raised {error!r}")
+            wrapped.__cause__ = error
+            error = wrapped
+        self._annotate(error)
+        return error  # type: ignore[no-any-return]  # an exception by now
+
+    def _stopped_error(self) -> RunCancelled:
+        core = self.core
+        timed_out = core.cause is S.TIMED_OUT
+        kind = RunTimeout if timed_out else RunCancelled
+        return kind(
+            f"{self.id} was stopped, since {core.reason}" if timed_out else f"{self.id} was cancelled: {core.reason}",
+            reason=core.reason, abandoned=tuple(self.stacks), partial=self.values.get(0),
+        )  # fmt: skip
+
+    def _annotate(self, error: Any) -> None:
+        """Say which run and step it was, what isn't safe, and which clean-ups failed."""
+        core = self.core
+        step = self.work[core.failed_step].name if core.failed_step is not None and len(self.work) > 1 else ""
+        if not isinstance(error, RunCancelled):
+            error.add_note(f"in step {step} of {self.id}" if step else f"in {self.id}")
+        for name, why in core.unsafe.items():
+            error.add_note(f"{name} is not known to be safe: {why}")
+        for index, failed in core.cleanup_errors:
+            if failed is not error:
+                error.add_note(f"the clean-up {self.cleanups[index].name} failed: {failed!r}")
+        if not isinstance(error, RunCancelled):
+            for stack in self.stacks:
+                error.add_note(stack)
+        with suppress(AttributeError):  # an exception with slots can't say which
+            error.safe, error.unsafe = tuple(core.safe), tuple(core.unsafe)
+
+
+class Values(dict[int, Any]):
+    """The values of the steps that have ended; a nested workflow's is put together when it is first looked at."""
+
+    def __getitem__(self, step: int) -> Any:
+        value = super().__getitem__(step)
+        if type(value) is Later:
+            value = self[step] = value.actor.value()
+        return value
+
+
+class Later(NamedTuple):
+    """The value of a step that is a run of its own."""
+
+    actor: RunActor
+
+
+class Job:
+    """One body, for a worker thread."""
+
+    __slots__ = ("actor", "body", "cleanup", "work")
+
+    def __init__(self, actor: RunActor, body: Body, work: Work, cleanup: int = -1) -> None:
+        self.actor = actor
+        self.body = body
+        self.work = work
+        self.cleanup = cleanup
+
+    def __call__(self) -> None:
+        """Run the body, and tell its supervisor how it ended."""
+        value = error = None
+        try:
+            value = self.actor.context.copy().run(self._run)
+        except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
+            error = raised
+        body = self.body
+        if self.cleanup >= 0:
+            self.actor.cleanup_ended(self.cleanup, body, error)
+        else:
+            self.actor.body_ended(body.index, body.attempt, value, error)
+
+    def _run(self) -> Any:
+        body, work = self.body, self.work
+        current.set(body)
+        args, kwargs = replace(work.args, work.kwargs, self.actor.substitute(body))
+        task = work.task
+        value = body.execute(task.function if type(task) is Task else task, args, kwargs)
+        if (value.__class__ not in SCALARS) and find_devices((value,), {}):
+            text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
+            raise WorkflowError(text)
+        return value
+
+
+def retry_policy(options: Options) -> RestartPolicy:
+    """Return when and how often a step is tried again: `retries` counts over the whole run."""
+    if options.restart is not None:
+        return options.restart if not options.retries else dataclasses.replace(options.restart, limit=options.retries)
+    return RestartPolicy(limit=options.retries, period=NEVER)
+
+
+def frame_of(thread: int) -> Any:
+    """Return where a thread is now."""
+    return sys._current_frames().get(thread)  # noqa: SLF001 - the only way to another thread's stack
+
+
+def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> None:
+    """Call a user's callback; its error is logged and hurts nobody."""
+    try:
+        function(argument)
+    except Exception:
+        logger.exception("a callback raised", callback=repr(function))
+
+
+RunActor.deeds = {
+    rc.AskLease: RunActor._ask_lease,  # noqa: SLF001 - the dispatch table of this class
+    rc.StartBody: RunActor._start_body,  # noqa: SLF001
+    rc.AlarmBody: RunActor._alarm_body,  # noqa: SLF001
+    rc.StopChildren: RunActor._stop_children,  # noqa: SLF001
+    rc.FenceBody: RunActor._fence_body,  # noqa: SLF001
+    rc.Fence: RunActor._fence,  # noqa: SLF001
+    rc.SetTimer: RunActor._set_timer,  # noqa: SLF001
+    rc.AwaitDevices: RunActor._await_devices,  # noqa: SLF001
+    rc.HoldBodies: RunActor._hold_bodies,  # noqa: SLF001
+    rc.FreeBodies: RunActor._free_bodies,  # noqa: SLF001
+    rc.StartCleanup: RunActor._start_cleanup,  # noqa: SLF001
+    rc.MakeSafe: RunActor._make_safe,  # noqa: SLF001
+    rc.ReleaseLease: RunActor._release_lease,  # noqa: SLF001
+    rc.End: RunActor._end,  # noqa: SLF001
+    rc.Moved: RunActor._moved,  # noqa: SLF001
+    rc.StepMoved: RunActor._step_moved,  # noqa: SLF001
+}

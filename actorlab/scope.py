@@ -1,0 +1,57 @@
+"""Know in whose name the present code runs: a body, a driver, a workflow being drawn, or nobody's."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from typing import Any, Final
+
+__all__ = ["PLAIN", "Scope", "current"]
+
+
+class Scope:
+    """What the ambient verbs (`sleep`, `progress`, …) mean here; this base is their plain meaning, without a lab."""
+
+    device_thread: str = ""
+    """The name of the device whose driver runs here, or nothing."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds."""
+        time.sleep(seconds)
+
+    def checkpoint(self) -> None:
+        """Let a cancellation or a pause take effect."""
+
+    def progress(self, done: float, total: float | None, message: str) -> None:
+        """Tell how far the work is."""
+
+    def shield(self, seconds: float) -> AbstractContextManager[None]:
+        """Keep a cancellation out for at most some seconds."""
+        del seconds
+        return nullcontext()
+
+    def exchange(self) -> AbstractContextManager[None]:
+        """Keep other calls out between a driver's write and its read."""
+        return nullcontext()
+
+    def forbid(self, what: str) -> None:
+        """Raise if `what` (a device call, a wait, …) isn't allowed here."""
+
+    def spawn(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Start a child run; None says that there is no lab."""
+        del function, args, kwargs
+
+    def step(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+        """Take a call of a task, answering ``(value,)``; None says: call its function plainly."""
+        del task, args, kwargs
+        return None
+
+    def cleanup(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Take the registration of a clean-up; False says that nobody is there to take it."""
+        del task, args, kwargs
+        return False
+
+
+PLAIN: Final = Scope()
+current: Final[ContextVar[Scope]] = ContextVar("actorlab_scope", default=PLAIN)

@@ -1,0 +1,156 @@
+"""The programs that actorlab is made for: both type checkers, strict, pass them. They aren't run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_type
+
+from actorlab import Lab, Shared, cleanup, spawn, task, track, workflow
+
+
+class Stage:
+    def load(self, sample: str) -> None: ...
+
+
+class Oven:
+    def heat_to(self, kelvin: float) -> None: ...
+    def off(self) -> None: ...
+
+
+class SourceMeter:
+    def set_voltage(self, volts: float) -> None: ...
+    def current(self) -> float:
+        return 0.0
+
+
+class Lamp:
+    def off(self) -> None: ...
+
+
+class Spectrometer:
+    def acquire(self, seconds: float) -> list[float]:
+        return [seconds]
+
+
+@dataclass
+class Curve:
+    x: list[float]
+    y: list[float]
+
+
+@dataclass
+class Report:
+    reference: Curve
+    curves: list[Curve]
+
+
+def all_off(oven: Oven, lamp: Lamp) -> None:
+    oven.off()
+    lamp.off()
+
+
+@task
+def mount(stage: Stage, sample: str) -> None:
+    stage.load(sample)
+
+
+@task
+def spectrum(lamp: Lamp, spectrometer: Spectrometer) -> Curve:
+    lamp.off()
+    return Curve([], spectrometer.acquire(0.1))
+
+
+@task(retries=2, timeout=600.0)
+def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float) -> Curve:
+    assert_type(stage, Stage)
+    oven.heat_to(kelvin)
+    smu.set_voltage(1)
+    return Curve([1.0], [smu.current()])
+
+
+@task
+def report(reference: Curve, curves: list[Curve]) -> Report:
+    return Report(reference, curves)
+
+
+@workflow
+def characterise(stage: Stage, oven: Oven, smu: SourceMeter, lamp: Lamp, spectrometer: Spectrometer) -> Report:
+    cleanup(all_off, oven, lamp)
+    mount(stage, "sample 3")
+    reference = spectrum(lamp, spectrometer)
+    assert_type(reference, Curve)
+    curves = [iv_curve(stage, oven, smu, kelvin) for kelvin in (300, 320, 340)]
+    iv_curve.options(after=reference, within=600)(stage, oven, smu, kelvin=300)
+    return report(reference, curves)
+
+
+@workflow(keep_going=True, lease="step", tags=("night",))
+def twice(
+    stages: list[Shared[Stage]], stage: Stage, oven: Oven, smu: SourceMeter, lamp: Lamp, spectrometer: Spectrometer
+) -> list[Report]:
+    assert_type(stages, list[Stage])
+    return [characterise(stage, oven, smu, lamp, spectrometer) for _ in stages]
+
+
+assert_type(characterise(Stage(), Oven(), SourceMeter(), Lamp(), Spectrometer()), Report)
+
+
+class Laser:
+    def __init__(self, address: str) -> None: ...
+    def set_current(self, milliamps: float) -> None: ...
+
+
+class PowerMeter:
+    def __init__(self, address: str) -> None: ...
+    def power(self) -> float:
+        return 0.0
+
+
+class Optimiser:
+    def __init__(self, seed: int) -> None: ...
+    def ask(self) -> float:
+        return 0.0
+
+    def tell(self, point: float, figure: float) -> None: ...
+
+    best: float = 0.0
+
+
+def power_curve(laser: Laser, meter: PowerMeter, currents: list[float]) -> list[float]:
+    powers: list[float] = []
+    for current in track(currents, "sweeping"):
+        laser.set_current(current)
+        powers.append(meter.power())
+    return powers
+
+
+@task
+def figure_of_merit(laser: Shared[Laser], meter: PowerMeter, point: float) -> float:
+    assert_type(laser, Laser)
+    return meter.power() + point
+
+
+@task(lease="step")
+def optimise(laser: Laser, meter: PowerMeter, budget: int) -> float:
+    optimiser = Optimiser(seed=1)
+    for _ in track(range(budget), "optimising"):
+        point = optimiser.ask()
+        optimiser.tell(point, spawn(figure_of_merit, laser, meter, point).result())
+    return optimiser.best
+
+
+async def timed(lab: Lab, laser: Laser, meter: PowerMeter) -> float:
+    return await lab.start(optimise.options(priority=5, timeout=60), laser, meter, budget=3)
+
+
+with Lab() as lab:
+    laser = lab.add("laser", Laser, "TCPIP::127.0.0.1::5025::SOCKET")
+    meter = lab.add("meter", PowerMeter, "TCPIP::127.0.0.1::5026::SOCKET")
+    assert_type(laser, Laser)
+    assert_type(lab.run(power_curve, laser, meter, [10, 20, 30]), list[float])
+    assert_type(lab.run(optimise, laser, meter, 5), float)
+    assert_type(lab.start(optimise, laser, meter, 5).result(), float)
+    stage, oven, smu = lab.add("stage", Stage), lab.add("oven", Oven), lab.add("smu", SourceMeter)
+    lamp, spectrometer = lab.add("lamp", Lamp), lab.add("spectrometer", Spectrometer)
+    assert_type(lab.run(spectrum, lamp, spectrometer), Curve)
+    assert_type(lab.run(characterise.options(key="sample 3"), stage, oven, smu, lamp, spectrometer), Report)

@@ -1,0 +1,74 @@
+"""Programs with mistakes: both type checkers flag each line that ends in the word, and no other."""
+
+from __future__ import annotations
+
+from good import (
+    Curve,
+    Lamp,
+    Laser,
+    Oven,
+    PowerMeter,
+    Report,
+    SourceMeter,
+    Spectrometer,
+    Stage,
+    all_off,
+    characterise,
+    figure_of_merit,
+    iv_curve,
+    optimise,
+    power_curve,
+    spectrum,
+)
+
+from actorlab import Lab, Shared, cleanup, spawn, task, workflow
+
+
+@task
+def heat(oven: Shared[Oven], kelvin: float) -> float:
+    oven.heat(kelvin)  # mistake
+    return "hot"  # mistake
+
+
+@workflow
+def swapped(stage: Stage, oven: Oven, smu: SourceMeter, lamp: Lamp, spectrometer: Spectrometer) -> Report:
+    cleanup(all_off, lamp, oven)  # mistake
+    cleanup(all_off, oven)  # mistake
+    reference = spectrum(spectrometer, lamp)  # mistake
+    iv_curve(stage, smu, oven, 300)  # mistake
+    iv_curve(stage, oven, smu, "300 K")  # mistake
+    iv_curve(stage, oven, smu, 300, 320)  # mistake
+    iv_curve(stage, oven, smu)  # mistake
+    iv_curve(stage, oven, smu, celsius=300)  # mistake
+    iv_curve.options(priority=5)(stage, oven, lamp, 300)  # mistake
+    iv_curve.options(priorty=5)(stage, oven, smu, 300)  # mistake
+    iv_curve.options(retries="often")(stage, oven, smu, 300)  # mistake
+    return reference  # mistake
+
+
+@task(retires=2)  # mistake
+def misspelt() -> None: ...
+
+
+@task(lease="always")  # mistake
+def leased() -> None: ...
+
+
+curve: Curve = characterise(Stage(), Oven(), SourceMeter(), Lamp(), Spectrometer())  # mistake
+curves = characterise(Stage(), Oven(), SourceMeter(), Lamp())  # mistake
+heat(Oven(), 300).as_pct()  # mistake
+
+
+def in_a_lab(lab: Lab, lamp: Lamp) -> None:
+    laser = lab.add("laser", Laser, 5025)  # mistake
+    meter = lab.add("meter", PowerMeter)  # mistake
+    laser.set_power(3)  # mistake
+    laser.set_current("high")  # mistake
+    lab.run(power_curve, meter, laser, [10])  # mistake
+    lab.run(power_curve, laser, meter, 10)  # mistake
+    lab.run(power_curve, laser, meter, [10], timeout=3)  # mistake
+    lab.start(optimise.options(priority=5), lamp, meter, 5)  # mistake
+    lab.start(optimise, laser, meter, 5).result().best()  # mistake
+    spawn(figure_of_merit, meter, laser, 0.1)  # mistake
+    name: str = lab.run(optimise, laser, meter, 5)  # mistake
+    cleanup(all_off, name, lamp)  # mistake
