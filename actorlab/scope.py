@@ -13,8 +13,7 @@ __all__ = ["PLAIN", "Scope", "current"]
 class Scope:
     """What the ambient verbs (`sleep`, `progress`, …) mean here; this base is their plain meaning, without a lab."""
 
-    device_thread: str = ""
-    """The name of the device whose driver runs here, or nothing."""
+    __slots__ = ()
 
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds."""

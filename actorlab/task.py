@@ -24,6 +24,7 @@ __all__ = ["Options", "Shared", "Task", "Workflow", "as_task", "cleanup", "task"
 P = ParamSpec("P")
 R = TypeVar("R")
 
+PLAIN_OPTIONS: Final = Options()
 KNOWN_AS: Final = "__actorlab_task__"
 
 
@@ -49,7 +50,7 @@ class Task(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self.definition = Definition(function)
-        self._set(options or Options())
+        self._set(options or PLAIN_OPTIONS)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run in a lab's way where there is one: as a step, or as a run; else call the function."""

@@ -240,9 +240,36 @@ Action = (
     | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
 )  # fmt: skip
 
+ASK_LEASE: Final = AskLease()
+RELEASE_LEASE: Final = ReleaseLease()
+
+class OneStep:
+    """Count down a plan of one step, which needs no counting."""
+
+    __slots__ = ()
+
+    def ready(self) -> list[int]:
+        """Return the step."""
+        return [0]
+
+    def ended(self, index: int) -> list[int]:
+        """Return nothing: nothing follows."""
+        del index
+        return []
+
+    def skip(self, index: int) -> list[int]:
+        """Return nothing: nothing follows."""
+        del index
+        return []
+
+
+ONE_STEP: Final = OneStep()
+
 USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
 """A retry would only meet them again."""
 
+
+NO_ACTIONS: Final[list[Any]] = []
 
 class RunSpec(NamedTuple):
     """What is known of a run before it begins; times in seconds."""
@@ -304,34 +331,35 @@ class RunCore:
         """What fixed how it ends; a body that had to be abandoned changes `final`, not this."""
         self.reason = ""
         self.error: BaseException | None = None
-        self.errors: list[tuple[int, BaseException]] = []
+        self.errors: tuple[tuple[int, BaseException], ...] = ()
         self.failed_step: int | None = None
-        self.abandoned: list[int] = []
-        self.cleanup_errors: list[tuple[int, BaseException]] = []
-        self.safe: list[str] = []
+        self.abandoned: tuple[int, ...] = ()
+        self.cleanup_errors: tuple[tuple[int, BaseException], ...] = ()
+        self.safe: tuple[str, ...] = ()
         self.unsafe: dict[str, BaseException] = {}
         self.pause_reason = ""
         self.begun = False
-        self._countdown = Countdown(spec.plan)
+        self._countdown = Countdown(spec.plan) if spec.plan.size > 1 else ONE_STEP
         self._step_states: dict[int, RunState] = {}
         self._attempts: dict[int, int] = {}
         self._limiters: dict[int, RestartLimiter] = {}
         self._active: dict[int, None] = {}
         self._retrying: dict[int, list[str]] = {}
         self._standing: dict[int, None] = {}
-        self._held_back: list[int] = []
+        self._held_back: tuple[int, ...] = ()
         self._children = 0
         self._cleanups = spec.cleanups
-        self._to_make_safe: list[str] = []
+        self._to_make_safe: tuple[str, ...] = ()
         self._fenced = False
         self._timeout_at: float | None = None
         self._timeout_left = spec.timeout
-        self._out: list[Any] = []
+        self._out: list[Any] = NO_ACTIONS
 
     def handle(self, event: Any, now: float) -> list[Any]:
         """Take one event and return the actions that follow from it, in order."""
         self._out = out = []
         HANDLERS[event.__class__](self, event, now)
+        self._out = NO_ACTIONS
         return out
 
     def step_state(self, step: int) -> RunState:
@@ -346,7 +374,7 @@ class RunCore:
 
     def _begin(self, event: Begun, now: float) -> None:
         del event, now
-        self._out.append(AskLease())
+        self._out.append(ASK_LEASE)
 
     def _granted(self, event: Granted, now: float) -> None:
         del event
@@ -364,7 +392,7 @@ class RunCore:
         del now
         if self.state is S.WAITING:
             self._fix(S.TIMED_OUT if event.timed_out else S.FAILED, str(event.error), event.error)
-            self._out.append(ReleaseLease())
+            self._out.append(RELEASE_LEASE)
 
     def _start_clock(self, now: float) -> None:
         left = self._timeout_left
@@ -377,7 +405,7 @@ class RunCore:
 
     def _start(self, step: int) -> None:
         if self.state is not S.RUNNING:  # pausing, paused: not now; ending: never
-            self._held_back.append(step)
+            self._held_back += (step,)
             return
         self.begun = True
         attempt = self._attempts[step] = self._attempts.get(step, 0) + 1
@@ -417,7 +445,7 @@ class RunCore:
         verdict = limiter.ended(now, error, draw)
         if not isinstance(verdict, Restart):
             return False
-        self.errors.append((step, error)) if error else None
+        self.errors += ((step, error),) if error else ()
         self._retrying[step] = ["delay", "devices"]
         self._move_step(step, S.RETRYING)
         self._mirror(S.RETRYING)
@@ -454,7 +482,7 @@ class RunCore:
     def _step_failed(self, step: int, state: RunState, error: BaseException | None) -> None:
         self._move_step(step, state)
         if error is not None and not (self.errors and self.errors[-1][1] is error):
-            self.errors.append((step, error))
+            self.errors += ((step, error),)
         for skipped in self._countdown.skip(step):
             self._move_step(skipped, S.SKIPPED)
         if self.spec.keep_going:
@@ -484,7 +512,7 @@ class RunCore:
     def _stopped(self, event: Stopped, now: float) -> None:
         if self.state is S.WAITING:
             self._fix(event.state, event.reason, event.error)
-            self._out.append(ReleaseLease())
+            self._out.append(RELEASE_LEASE)
         elif event.counted and self._clock_stands(now):
             return
         elif self.state is not S.CANCELLING and not self.state.terminal and not self._fenced:
@@ -517,7 +545,7 @@ class RunCore:
         for step in self._retrying:
             self._move_step(step, S.CANCELLED)
         self._retrying.clear()
-        self._held_back.clear()
+        self._held_back = ()
         self._standing.clear()
 
     def _alarm(self, step: int, reason: str) -> None:
@@ -532,7 +560,7 @@ class RunCore:
             late = [step for step in self._active if step not in self.spec.units]
         for step in late:
             del self._active[step]
-            self.abandoned.append(step)
+            self.abandoned += (step,)
             self._out.append(FenceBody(step))
             if event.step < 0:
                 self._move_step(step, S.ABANDONED)
@@ -591,7 +619,7 @@ class RunCore:
         if self._retrying:
             self._mirror(S.RETRYING)
         self._out.append(FreeBodies())
-        ready, self._held_back = self._held_back, []
+        ready, self._held_back = self._held_back, ()
         for step in ready:
             self._start(step)
 
@@ -616,17 +644,17 @@ class RunCore:
             self._cleanups -= 1
             self._out.append(StartCleanup(self._cleanups))
         elif self.final is not S.SUCCEEDED and self.spec.devices:
-            self._to_make_safe = list(self.spec.devices)
+            self._to_make_safe = self.spec.devices
             self._next_safe()
         else:
-            self._out.append(ReleaseLease())
+            self._out.append(RELEASE_LEASE)
 
     def _cleanup_ended(self, event: CleanupEnded, now: float) -> None:
         del now
         if event.index != self._cleanups:
             return  # it had been given up
         if event.error is not None:
-            self.cleanup_errors.append((event.index, event.error))
+            self.cleanup_errors += ((event.index, event.error),)
             if self.final is S.SUCCEEDED:
                 self._fix(S.FAILED, "a clean-up failed", event.error)
                 self._move(S.CANCELLING)
@@ -634,14 +662,15 @@ class RunCore:
 
     def _next_safe(self) -> None:
         if self._to_make_safe:
-            self._out.append(MakeSafe(self._to_make_safe.pop()))
+            self._to_make_safe, device = self._to_make_safe[:-1], self._to_make_safe[-1]
+            self._out.append(MakeSafe(device))
         else:
-            self._out.append(ReleaseLease())
+            self._out.append(RELEASE_LEASE)
 
     def _made_safe(self, event: MadeSafe, now: float) -> None:
         del now
         if event.error is None:
-            self.safe.append(event.device)
+            self.safe += (event.device,)
         else:
             self.unsafe[event.device] = event.error
         self._next_safe()
@@ -677,7 +706,8 @@ class RunCore:
     def _move_step(self, step: int, new: RunState) -> None:
         old = self._step_states.get(step, S.WAITING)
         self._step_states[step] = new
-        self._out.append(StepMoved(step, old, new))
+        if self.spec.plan.size > 1:
+            self._out.append(StepMoved(step, old, new))
 
 
 

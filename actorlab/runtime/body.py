@@ -84,6 +84,11 @@ class Body(Scope):
     the alarm and then looks who waits, misses nobody.
     """
 
+    __slots__ = (
+        "_asks", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended", "fenced", "holds", "index",
+        "lost", "met", "name", "reason", "thread", "waits",
+    )  # fmt: skip
+
     def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
         self.actor = actor
         self.index = index
@@ -99,8 +104,8 @@ class Body(Scope):
         self.awaited: dict[int, Run[Any]] = {}
         self.holds: dict[str, Hold] = {}
         self.thread = 0
-        self.children: list[Run[Any]] = []
-        self._asks: list[Call] = []
+        self.children: tuple[Run[Any], ...] = ()
+        self._asks: list[Call] | None = None
         self._shielded: dict[int, float] = {}
 
     # -- the alarm
@@ -137,7 +142,7 @@ class Body(Scope):
 
     def asks(self) -> list[Call]:
         """Return the calls which nobody's thread waits for."""
-        return [call for call in self._asks if not call.done()]
+        return [call for call in self._asks or () if not call.done()]
 
     def fence(self, lost: str = "") -> None:
         """Let every further checkpoint and call raise; for the deciding thread."""
@@ -214,6 +219,8 @@ class Body(Scope):
 
     def asked(self, call: Call) -> None:
         """Remember a call which nobody's thread waits for: the body's end waits for it."""
+        if self._asks is None:
+            self._asks = []
         if len(self._asks) > 2 * SOME and self._asks[0].done():
             self._asks = self.asks()
         self._asks.append(call)
@@ -224,7 +231,7 @@ class Body(Scope):
         """Start a child run, which borrows what this body holds."""
         self.checkpoint()
         child = self.actor.lab.start_child(self, function, args, kwargs)
-        self.children.append(child)
+        self.children = (*self.children, child)
         return child
 
     def result_of(self, run: Run[Any], timeout: float | None) -> None:
@@ -251,17 +258,20 @@ class Body(Scope):
         """
         self.thread = get_ident()
         value = function(*args, **kwargs)
-        for call in self.asks():
-            self.wait(call)
-        for call in self._asks:
-            if call.exception() is not None:
-                self.log("an asked call failed", {"call": call.member.name, "error": repr(call.exception())})
+        if self._asks is not None:
+            self._settle_asks(self._asks)
         for child in self.children:
             if not child.done():
                 self.wait(child.reply)
             if not child.observed:
                 child.result()
         return value
+
+    def _settle_asks(self, asks: list[Call]) -> None:
+        for call in asks:
+            self.wait(call)
+            if call.exception() is not None:
+                self.log("an asked call failed", {"call": call.member.name, "error": repr(call.exception())})
 
     def lent(self, cell: Cell) -> DeviceBusy:
         """Make the error for a device that is lent to a child."""

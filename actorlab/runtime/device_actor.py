@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DeviceActor", "LifeEnded"]
 
 monotonic = time.monotonic
+NO_CALLS: Final[list[Call]] = []
 FILE_ERRORS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -47,7 +48,6 @@ class DeviceScope(Scope):
 
     def __init__(self, actor: DeviceActor) -> None:
         self._actor = actor
-        self.device_thread = actor.name
 
     def sleep(self, seconds: float) -> None:
         """Wait for physics; meanwhile queries are answered, and a cancellation ends it."""
@@ -72,7 +72,7 @@ class DeviceScope(Scope):
         """Refuse waiting verbs of the lab."""
         from actorlab.errors import AskDeadlock  # noqa: PLC0415 - only for the error
 
-        text = f"the driver of {self.device_thread} used {what}: a driver may not wait for the lab"
+        text = f"the driver of {self._actor.name} used {what}: a driver may not wait for the lab"
         raise AskDeadlock(text)
 
 
@@ -155,12 +155,12 @@ class DeviceActor(ThreadActor):
         call: Call = message
         if call.number:
             self.mailbox.count_begun(call.number)
-        if not self._accepts(call):
+        if (call.token is not self._cell.token or self.abandoned) and not self._accepts(call):
             call.drop(stale(call, self._cell))
             return
         if not call.begin():
             return
-        equals = self._equals(call)
+        equals = self._equals(call) if call.lane > HOLDER else NO_CALLS
         stack = self.stack
         stack.append(call)
         value = error = None
@@ -193,7 +193,7 @@ class DeviceActor(ThreadActor):
 
     def _admit(self, message: Any) -> bool:
         """Look at a message as it is sorted: who may not even wait is told at once."""
-        if message.__class__ is not Call or self._accepts(message):
+        if message.__class__ is not Call or message.token is self._cell.token or self._accepts(message):
             return True
         message.drop(stale(message, self._cell))
         return False
@@ -206,7 +206,7 @@ class DeviceActor(ThreadActor):
 
     def _equals(self, call: Call) -> list[Call]:
         """Claim the waiting queries of others that this execution answers too."""
-        if call.lane <= HOLDER or not call.member.query or call.kwargs or not SCALARS.issuperset(map(type, call.args)):
+        if not call.member.query or call.kwargs or not SCALARS.issuperset(map(type, call.args)):
             return []
         member, args = call.member, call.args
         taken = self.mailbox.take_equal(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Event", "EventLog", "Subscription"]
+
+
+now = time.time
 
 
 class Event(NamedTuple):
@@ -24,18 +26,28 @@ class Event(NamedTuple):
 
 
 class EventLog:
-    """The newest events, and the subscriptions; only the deciding thread adds."""
+    """The subscriptions; only the deciding thread tells.
 
-    def __init__(self, kept: int = 10_000) -> None:
+    Where it happens a thousand times a second, look at `heard` first: nothing is put together for nobody.
+    """
+
+    def __init__(self) -> None:
         self._sequence = 0
-        self.newest: deque[Event] = deque(maxlen=kept)
         self._subscriptions: tuple[Subscription, ...] = ()
+
+    @property
+    def heard(self) -> bool:
+        """Tell whether anybody listens."""
+        return bool(self._subscriptions)
 
     def add(self, subject: str, kind: str, **data: Any) -> None:
         """Tell an event."""
+        self.tell(subject, kind, data)
+
+    def tell(self, subject: str, kind: str, data: dict[str, Any]) -> None:
+        """Tell an event whose data are in a dict that nobody changes any more."""
         self._sequence += 1
-        event = Event(self._sequence, time.time(), subject, kind, data)
-        self.newest.append(event)
+        event = Event(self._sequence, now(), subject, kind, data)
         for subscription in self._subscriptions:
             subscription.offer(event)
 

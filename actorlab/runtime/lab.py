@@ -24,7 +24,7 @@ from actorlab.runtime.decider import Decider
 from actorlab.runtime.events import EventLog
 from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
-from actorlab.runtime.run_actor import ONE, RunActor, Work
+from actorlab.runtime.run_actor import NOTHING, ONE, RunActor, Work
 from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
 from actorlab.task import Task, Workflow, as_task
@@ -219,8 +219,9 @@ class Lab:
         if scope is not PLAIN:
             return self._child_of(scope, function, args, kwargs)
         actor = self._make(function, args, kwargs)
+        run = actor.run
         actor.post()
-        return actor.run
+        return run
 
     def lease(self, *devices: object, timeout: float | None = None) -> LeaseBlock:
         """Hold some devices for the length of a ``with`` block, all at once; `timeout` bounds the wait (seconds).
@@ -245,7 +246,10 @@ class Lab:
     @property
     def runs(self) -> tuple[Run[Any], ...]:
         """Return the runs that haven't ended, and the newest of those that have."""
-        return (*self._finished, *(actor.run for actor in list(self._runs.values())))
+        return (*self._finished, *self._running())
+
+    def _running(self) -> tuple[Run[Any], ...]:
+        return self.ask(lambda: tuple(actor.run for actor in self._runs.values()))
 
     def get(self, run_id: str) -> Run[Any]:
         """Return a run by its id, such as "sweep#3".
@@ -318,8 +322,9 @@ class Lab:
         per_step = options.lease == "step"
         cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
         actor = self._actor(work, drawing, cells, parent=parent, body=body, borrows=not leases)
+        run = actor.run
         actor.post()
-        return actor.run
+        return run
 
     def make_unit(self, parent: RunActor, work: Work) -> RunActor:
         """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
@@ -332,11 +337,11 @@ class Lab:
         if drawing is not None:
             return RunActor(
                 self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
-                cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared),
+                cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING,
                 options=options.changed({"timeout": None}), drawing=drawing, parent=parent, borrows=borrows,
             )  # fmt: skip
         return RunActor(
-            self, run_id, work.name, [work], cells=cells, shared=frozenset(work.shared), options=options, parent=parent,
+            self, run_id, work.name, (work,), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options, parent=parent,
             borrows=borrows,
         )  # fmt: skip
 
@@ -364,12 +369,12 @@ class Lab:
         run_id = f"{work.name}#{next(self._numbers)}"
         if drawing is None or options.retries or options.restart is not None:  # a workflow tried again is a unit of one
             return RunActor(
-                self, run_id, work.name, [work], plan=ONE, cells=cells, shared=frozenset(work.shared), options=options,
+                self, run_id, work.name, (work,), plan=ONE, cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
                 parent=parent, parent_body=body, borrows=borrows,
             )  # fmt: skip
         return RunActor(
             self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
-            cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared), options=options,
+            cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
             drawing=drawing, parent=parent, parent_body=body, borrows=borrows,
         )  # fmt: skip
 
@@ -492,10 +497,9 @@ class Lab:
             self._stop(reason, timeout)
 
     def _await_runs(self) -> None:
-        while running := [actor.run for actor in list(self._runs.values())]:
+        while running := self._running():
             for run in running:
                 run.reply.wait()
-            self.ask(lambda: None)
 
     def _stop(self, reason: str | None, timeout: float | None) -> None:
         safe = sum(cell.config.safe_timeout for cell in self.cells.values())
@@ -505,8 +509,8 @@ class Lab:
             running = list(self._runs.values())
             for actor in running:
                 actor.cancel(reason)
-            for actor in running:
-                actor.run.reply.wait(max(0.0, until - monotonic()))
+            for run in self._running():
+                run.reply.wait(max(0.0, until - monotonic()))
         self.lab_actor.stop_devices()
         lost: tuple[str, ...] = tuple(self.cells)
         if self.lab_actor.stopped.wait(max(0.1, until - monotonic())):
@@ -545,7 +549,7 @@ def configured(factory: Any) -> tuple[Any, DeviceConfig]:
     return inner, given.over(own) if own is not None else given
 
 
-def works_of(steps: Any) -> list[Work]:
+def works_of(steps: Any) -> tuple[Work, ...]:
     """Turn drawn steps into work."""
     works = []
     for step in steps:
@@ -553,7 +557,7 @@ def works_of(steps: Any) -> list[Work]:
         exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
         shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
         works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested))
-    return works
+    return tuple(works)
 
 
 def unbound(ref: Any) -> Any:

@@ -73,6 +73,8 @@ class LabActor(Actor):
         self._devices = Supervision()
         self._cells: dict[str, Cell] = {}
         self._waiting: dict[str, RunActor] = {}
+        self._light: dict[str, RunActor] | None = None if limits else {}
+        """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
         self._ready: list[tuple[list[Cell], Callable[[bool], object]]] = []
         self._first: dict[str, Reply[None]] = {}
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
@@ -86,24 +88,41 @@ class LabActor(Actor):
 
     def request(self, actor: RunActor) -> None:
         """Ask for a run's lease; it hears `granted` or `refused`, maybe before this returns."""
+        if self._light is not None and actor.wants_nothing:
+            self._light[actor.id] = actor
+            actor.granted()
+            return
         request = actor.request()
-        impossible = self._impossible(request)
+        if request.exclusive and self._light is not None:
+            self._count_light_runs()
+        impossible = self._impossible(request) if actor.cells or request.exclusive else None
         if impossible is not None:
-            self._decider.then(actor.refused, impossible)
+            actor.refused(impossible)
             return
         self._waiting[actor.id] = actor
         self._grant(self._table.request(request, monotonic()))
 
     def release(self, actor: RunActor) -> None:
         """Take a lease back, or withdraw a request; the run hears `released` before anybody else is served."""
+        if self._light and self._light.pop(actor.id, None) is not None:
+            actor.released()
+            return
         self._waiting.pop(actor.id, None)
         for cell in actor.cells:
             self._free(cell, actor)
-        self._decider.then(actor.released)
+        actor.released()
         try:
-            self._grant(self._table.release(actor.id, monotonic()))
+            granted = self._table.release(actor.id, monotonic())
         except KeyError:  # refused at once: it was never in the table
             return
+        if granted or self._table.unfinished:
+            self._grant(granted)
+
+    def _count_light_runs(self) -> None:
+        """Enter the runs that want nothing into the table: from the first exclusive request on they matter."""
+        light, self._light = self._light or {}, None
+        for actor in light.values():
+            self._table.request(actor.request(), monotonic())  # nothing can block it
 
     def _grant(self, granted: Iterable[Granted]) -> None:
         for grant in granted:
@@ -112,7 +131,7 @@ class LabActor(Actor):
                 continue
             for cell in actor.cells:
                 self._hold(cell, actor)
-            self._decider.then(actor.granted)
+            actor.granted()
         if self._table.unfinished:
             self._decider.post(self._go_on)
 

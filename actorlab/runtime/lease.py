@@ -29,6 +29,8 @@ __all__ = ["LeaseBlock"]
 class Session(Body):
     """The body of a lease block: it is the block itself, in its user's thread."""
 
+    __slots__ = ()
+
     def meet(self, me: int) -> None:
         """Raise always: a block can't be cancelled halfway, only lost.
 
@@ -68,7 +70,7 @@ class SessionActor(RunActor):
         names = tuple(cell.name for cell in cells)
         work = Work(Task(held), (), {}, "lease", names, ())
         options = Options(lease_timeout=timeout)
-        super().__init__(lab, run_id, "lease", [work], cells=cells, shared=frozenset(), options=options)
+        super().__init__(lab, run_id, "lease", (work,), cells=cells, shared=frozenset(), options=options)
         self.session = Session(self, 0, 1, run_id)
         self.granted_to_block: Reply[None] = Reply()
 
@@ -89,8 +91,9 @@ class SessionActor(RunActor):
         self._body_ended((0, 1, None, error))
 
     def _end(self, action: rc.End) -> None:
+        run = self.run
         super()._end(action)
-        self.granted_to_block.finish(None, self.run.reply.exception(0))
+        self.granted_to_block.finish(None, run.reply.exception(0))
 
 
 SessionActor.deeds = {
@@ -111,6 +114,7 @@ class LeaseBlock:
     def __init__(self, lab: Lab, run_id: str, cells: list[Cell], timeout: float | None) -> None:
         self._lab = lab
         self._actor = SessionActor(lab, run_id, cells, timeout)
+        self._ended = self._actor.run.reply
         self._entered: Token[Scope] | None = None
         self._left = False
 
@@ -141,7 +145,7 @@ class LeaseBlock:
             self._entered = None
         self._left = True
         self._lab.decider.post(self._actor.leave, error)
-        self._actor.run.reply.wait()
+        self._ended.wait()
 
     def __del__(self) -> None:
         if not self._left:

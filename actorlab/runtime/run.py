@@ -48,7 +48,11 @@ class Progress(NamedTuple):
 
 
 class StepView(NamedTuple):
-    """One step of a workflow's run, as it stood when it was looked at."""
+    """One step of a workflow's run, as it stood when it was looked at.
+
+    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among its
+    arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
+    """
 
     index: int
     name: str
@@ -59,6 +63,9 @@ class StepView(NamedTuple):
     began: float | None
     ended: float | None
     child: Run[Any] | None
+    shared: tuple[str, ...]
+    values: tuple[Any, ...]
+    after: tuple[int, ...]
 
 
 class Run(Generic[R]):
@@ -66,6 +73,8 @@ class Run(Generic[R]):
 
     `result()` and ``await`` only watch, but for a cancelled ``await``: it cancels the run, and returns when that has ended.
     """
+
+    __slots__ = ("__weakref__", "_actor", "id", "name", "observed", "reply")
 
     def __init__(self, actor: RunActor) -> None:
         self._actor = actor
@@ -178,7 +187,7 @@ class Run(Generic[R]):
 
     def add_done_callback(self, function: Callable[[Run[R]], object]) -> None:
         """Call `function(run)` once the run has ended, from a worker thread; an error it raises is logged."""
-        self.reply.when_done(lambda _: self._actor.call_back(function))
+        self.reply.when_done(lambda _: self._actor.call_back(function, self))
 
     def __await__(self) -> Generator[Any, None, R]:
         """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has."""

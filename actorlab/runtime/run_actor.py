@@ -16,7 +16,7 @@ from actorlab.core import run_core as rc
 from actorlab.core.lease_table import LeaseTable, Mode, Request
 from actorlab.core.plan import Plan
 from actorlab.core.restart import RestartPolicy
-from actorlab.core.run_state import RunState
+from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
     ActorLabError,
     Cancelled,
@@ -33,24 +33,26 @@ from actorlab.runtime.proxy import bind
 from actorlab.runtime.run import Progress, Run, StepView
 from actorlab.runtime.travel import SCALARS
 from actorlab.scope import current
-from actorlab.task import Task
+from actorlab.task import PLAIN_OPTIONS, Options, Task
 from actorlab.unknown import Unknown, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from actorlab.drawing import Drawing
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.decider import Timer
     from actorlab.runtime.lab import Lab
-    from actorlab.task import Options
-
 __all__ = ["RunActor", "Work"]
 
 S = RunState
 monotonic = time.monotonic
+EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
+RUNS: Final = ("runs",)
 NEVER: Final = 1e15
 """A period of retries that never ends (seconds): they are counted over the whole run."""
 ONE: Final = Plan(((),))
+NOTHING: Final[frozenset[str]] = frozenset()
 draw = random.Random().random  # the jitter of retries is no secret
 
 
@@ -73,15 +75,22 @@ class RunActor(Actor):
     would cost as much as a whole run.
     """
 
+    __slots__ = (
+        "_borrowing", "_decider", "_extra_grace", "_gate", "_held", "_loans", "_lost", "_progress", "_retry_waits",
+        "_began", "_ended", "_timers", "_waiting_children", "bodies", "borrows", "cells", "children", "cleanups", "context", "core",
+        "drawing", "holding_bodies", "id", "lab", "lease", "lease_per_step", "lives", "name", "on_end", "options",
+        "parent", "parent_body", "results", "run", "shared", "stacks", "units", "values", "work",
+    )  # fmt: skip
+
     def __init__(
         self,
         lab: Lab,
         run_id: str,
         name: str,
-        work: list[Work],
+        work: Sequence[Work],
         *,
         plan: Plan = ONE,
-        cleanups: list[Work] | None = None,
+        cleanups: Sequence[Work] = (),
         cells: list[Cell],
         shared: frozenset[str],
         options: Options,
@@ -94,7 +103,7 @@ class RunActor(Actor):
         self.id = run_id
         self.name = name
         self.work = work
-        self.cleanups = cleanups or []
+        self.cleanups = cleanups
         self.cells = cells
         self.shared = shared
         self.options = options
@@ -103,31 +112,31 @@ class RunActor(Actor):
         self.borrows = borrows
         self.drawing = drawing
         self.lease_per_step = drawing is not None and options.lease == "step"
-        self.lease = object()
+        self.lease: object | None = self
         """The token of a device that the run holds while none of its bodies uses it: nobody's calls carry it."""
         self.lives: dict[str, int] = {}
         self.bodies: dict[int, Body] = {}
-        self.children: list[Run[Any]] = []
+        self.children: tuple[Run[Any], ...] = ()
         self.units: dict[int, Run[Any]] = {}
         self.holding_bodies = False
-        self.context = contextvars.copy_context()
+        self.context: contextvars.Context | None = contextvars.copy_context()
         self.values = Values()
         self.results: dict[Any, Values] = {} if parent is None else dict(parent.results)
         """The values of the steps of this drawing and of those around it, by the drawing's path."""
         if drawing is not None:
             self.results[drawing.path] = self.values
-        self.began = 0.0
-        self.ended: float | None = None
-        self.stacks: list[str] = []
-        self._held = frozenset([cell.name for cell in cells]) if cells else frozenset()
+        self.stacks: tuple[str, ...] = ()
+        self.on_end: Callable[[], None] | None = None
+        self._held = frozenset([cell.name for cell in cells]) if cells else NOTHING
         self._waiting_children: dict[str, RunActor] = {}
-        self._gate: Reply[None] = Reply()
+        self._gate: Reply[None] | None = None
         self._loans: LeaseTable | None = None
         self._borrowing: dict[str, RunActor] = {}
         self._progress: dict[int, Progress] = {}
-        self._times: dict[int, tuple[float, float | None]] = {}
+        self._began: dict[int, float] = {}
+        self._ended: dict[int, float] = {}
         self._retry_waits: dict[int, str] = {}
-        self._timers: list[Any] = []
+        self._timers: tuple[Timer, ...] = ()
         self._extra_grace = 0.0
         self._lost = ""
         self._decider = lab.decider
@@ -137,7 +146,11 @@ class RunActor(Actor):
     def _spec(self, plan: Plan) -> rc.RunSpec:
         """Say what the core must know. A step that leases for itself sees to its own retries and timeout."""
         options = self.options
-        units, retries, timeouts = {}, {}, {}
+        if plan is ONE and not self.cells and options is PLAIN_OPTIONS and self.work[0].drawing is None:
+            return rc.RunSpec(plan, self.lab.cancel_grace)
+        units: dict[int, None] = {}
+        retries: dict[int, RestartPolicy] = {}
+        timeouts: dict[int, float] = {}
         for step, work in enumerate(self.work):
             its = work.task.options_
             if self.lease_per_step or work.drawing is not None:
@@ -155,7 +168,6 @@ class RunActor(Actor):
         )  # fmt: skip
 
     deeds: Mapping[type, Callable[[Any, Any], None]]
-    on_end: Callable[[], None] | None = None
 
     # -- from any thread
 
@@ -182,7 +194,7 @@ class RunActor(Actor):
     def stand(self, body: Body) -> None:
         """Let a body stand still until it is freed; from its own thread."""
         gate = self._gate
-        if self.holding_bodies:
+        if self.holding_bodies and gate is not None:
             self._decider.post(self.on, rc.Stood(body.index))
             body.wait(gate)
 
@@ -190,7 +202,7 @@ class RunActor(Actor):
         """Take note of a body's progress; from its own thread."""
         now = monotonic()
         before = self._progress.get(body.index)
-        since = before.since if before is not None else self._times.get(body.index, (now, None))[0]
+        since = before.since if before is not None else self._began.get(body.index, now)
         self._progress[body.index] = Progress(done, total, message, since, now)
 
     def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:
@@ -202,12 +214,9 @@ class RunActor(Actor):
         name, event, fields = argument
         self.lab.events.add(name, "log", message=event, **fields)
 
-    def call_back(self, function: Callable[[Run[Any]], object]) -> None:
+    def call_back(self, function: Callable[[Run[Any]], object], run: Run[Any]) -> None:
         """Call a user's callback on a worker thread."""
-        self._decider.post(self._call_back, function)
-
-    def _call_back(self, function: Callable[[Run[Any]], object]) -> None:
-        self.lab.workers.put(lambda: guarded(self.lab.logger, function, self.run))
+        self._decider.post(self.lab.workers.put, lambda: guarded(self.lab.logger, function, run))
 
     # -- the deciding thread: events in, actions out
 
@@ -218,9 +227,10 @@ class RunActor(Actor):
             deeds[action.__class__](self, action)
 
     def _begin(self, _: Any) -> None:
-        self.began = time.time()
         self.lab.register(self)
-        self.lab.events.add(self.id, "run", state="waiting", devices=[cell.name for cell in self.cells])
+        events = self.lab.events
+        if events.heard:
+            events.tell(self.id, "run", {"state": S.WAITING, "devices": [cell.name for cell in self.cells]})
         if self.parent is not None:
             self.parent.child_begun(self)
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
@@ -230,15 +240,20 @@ class RunActor(Actor):
             self._timer(self.options.lease_timeout, self._lease_timeout)
         self.on(rc.Begun())
 
+    @property
+    def wants_nothing(self) -> bool:
+        """Tell whether the run needs no device, no place and no key."""
+        options = self.options
+        return not (self.cells or options.tags or options.exclusive or options.key is not None)
+
     def request(self) -> Request:
         """Say what the run needs to begin."""
         options = self.options
-        devices = tuple(
-            (cell.name, Mode.SHARED if cell.name in self.shared else Mode.EXCLUSIVE) for cell in self.cells
-        )
+        shared = self.shared
+        devices = tuple([(cell.name, SHARED if cell.name in shared else EXCLUSIVE) for cell in self.cells])
         if self.parent is not None:
             return Request(self.id, devices, priority=options.priority)
-        slots = ("runs", *(f"tag:{tag}" for tag in options.tags))
+        slots = RUNS if not options.tags else ("runs", *(f"tag:{tag}" for tag in options.tags))
         keys = () if options.key is None else (options.key,)
         return Request(self.id, devices, slots, keys, options.exclusive, options.priority)
 
@@ -285,13 +300,14 @@ class RunActor(Actor):
     def _start_body(self, action: rc.StartBody) -> None:
         step, attempt = action
         work = self.work[step]
-        self._times[step] = (monotonic(), None)
+        self._began[step] = monotonic()
         if step in self.core.spec.units:
             self._start_unit(step, attempt, work)
             return
         body = Body(self, step, attempt, self.id if len(self.work) == 1 else f"{self.id}/{work.name}")
         self.bodies[step] = body
-        self._take(body, work, fresh=attempt > 1)
+        if self.cells:
+            self._take(body, work, fresh=attempt > 1)
         self.lab.workers.put(Job(self, body, work))
 
     def _take(self, body: Body, work: Work, *, fresh: bool) -> None:
@@ -312,9 +328,10 @@ class RunActor(Actor):
         """Start a step that is a run of its own: a nested workflow, or one that leases for itself."""
         child = self.lab.make_unit(self, work)
         self.units[step] = child.run
-        self.children.append(child.run)
+        self.children = (*self.children, child.run)
         child.run.observed = True
-        child.on_end = lambda: self._unit_ended(step, attempt, child.run)
+        run = child.run
+        child.on_end = lambda: self._unit_ended(step, attempt, run)
         child.post()
 
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
@@ -329,11 +346,16 @@ class RunActor(Actor):
         body = self.bodies.get(step)
         if body is not None and body.attempt == attempt:
             del self.bodies[step]
-            self._give_up(body)
+            body.ended = body.alarm = True
+            if body.holds:
+                self._give_up(body)
         if error is None:
             self.values[step] = value
-        self._times[step] = (self._times.get(step, (monotonic(), None))[0], monotonic())
-        self.on(rc.BodyEnded(step, attempt, error, 0.0 if error is None else draw()))
+            self._ended[step] = monotonic()
+            self.on(rc.BodyEnded(step, attempt))
+        else:
+            self._ended[step] = monotonic()
+            self.on(rc.BodyEnded(step, attempt, error, draw()))
 
     def _give_up(self, body: Body) -> None:
         """Take a body's tokens back, and remember which lives of the devices it has used."""
@@ -383,7 +405,7 @@ class RunActor(Actor):
         body.fence(self._lost)
         self._end_waits(body, shielded=True)
         stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(body.thread)) else ""
-        self.stacks.append(f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}")
+        self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}",)
 
     def _fence(self, _: rc.Fence) -> None:
         for step in list(self.bodies):
@@ -404,7 +426,7 @@ class RunActor(Actor):
         self._timer(seconds, self.on, action.event)
 
     def _timer(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> None:
-        self._timers.append(self._decider.after(seconds, function, argument))
+        self._timers += (self._decider.after(seconds, function, argument),)
 
     def _await_devices(self, action: rc.AwaitDevices) -> None:
         work, step = self.work[action.step], action.step
@@ -422,7 +444,8 @@ class RunActor(Actor):
 
     def _free_bodies(self, _: rc.FreeBodies) -> None:
         self.holding_bodies = False
-        self._gate.finish(None, None)
+        if self._gate is not None:
+            self._gate.finish(None, None)
         for child in self.children:
             if child.state in (S.PAUSING, S.PAUSED):
                 child._actor.on(rc.Resume())  # noqa: SLF001 - its supervisor
@@ -481,36 +504,48 @@ class RunActor(Actor):
             self.lab.lab_actor.release(self)
 
     def _end(self, action: rc.End) -> None:
-        self.ended = time.time()
         for timer in self._timers:
             timer.cancel()
-        error = self._error(action.state)
-        self.lab.events.add(self.id, "ended", state=action.state.value, error=None if error is None else str(error))
+        error = None if action.state is S.SUCCEEDED else self._error()
+        events = self.lab.events
+        if events.heard:
+            told = None if error is None else f"{type(error).__name__}: {error}"
+            events.tell(self.id, "run", {"state": action.state, "error": told})
         self.lab.forget(self)
         if self.parent is not None:
             self.parent.child_ended(self)
-        self.run.reply.finish(None, error)
-        if self.on_end is not None:
-            self.on_end()
+        run, on_end = self.run, self.on_end
+        self._let_go()
+        run.reply.finish(None, error)
+        if on_end is not None:
+            on_end()
+
+    def _let_go(self) -> None:
+        """Drop what only a living run needs, and with it all cycles, so that the last reader's end frees the rest."""
+        self._timers, self.context, self.lease, self.on_end = (), None, None, None
+        self.parent = self.parent_body = None
+        del self.run
 
     def _moved(self, action: rc.Moved) -> None:
-        self.lab.events.add(self.id, "run", state=action.new.value)
-        paused = S.PAUSED in (action.old, action.new)
-        if paused and not self.borrows:
-            self.lab.lab_actor.set_ending(self.id, ending=action.new is not S.PAUSED)
-        if action.new is S.PAUSED and self.parent is not None:
+        old, new = action
+        if self.lab.events.heard and new not in TERMINAL:
+            self.lab.events.tell(self.id, "run", {"state": new})
+        if (new is S.PAUSED or old is S.PAUSED) and not self.borrows:
+            self.lab.lab_actor.set_ending(self.id, ending=new is not S.PAUSED)
+        if new is S.PAUSED and self.parent is not None:
             self.parent._note_standing_children()
 
     def _step_moved(self, action: rc.StepMoved) -> None:
-        if len(self.work) > 1:
-            self.lab.events.add(f"{self.id}/{self.work[action.step].name}", "step", state=action.new.value)
+        if self.lab.events.heard and len(self.work) > 1:
+            subject = f"{self.id}/{self.work[action.step].name}"
+            self.lab.events.tell(subject, "step", {"state": action.new, "index": action.step})
 
     # -- children and loans
 
     def child_begun(self, child: RunActor) -> None:
         """Take note of a child run of a body."""
         if child.parent_body is not None:
-            self.children.append(child.run)
+            self.children = (*self.children, child.run)
             self.on(rc.ChildBegun())
 
     def child_ended(self, child: RunActor) -> None:
@@ -571,16 +606,19 @@ class RunActor(Actor):
             return self._progress.get(0)
         states = [self.core.step_state(step) for step in range(len(self.work))]
         done = sum(state.terminal for state in states)
-        return Progress(done, len(states), "", self.began, time.time())
+        return Progress(done, len(states), "", 0.0, 0.0)
 
     def views(self) -> tuple[StepView, ...]:
         """Return the steps as they stand."""
-        return tuple(
-            StepView(
-                step, work.name, self.core.step_state(step), self.core.attempts(step), (*work.exclusive, *work.shared),
-                self._progress.get(step), *self._times.get(step, (None, None)), self.units.get(step),
-            )
-            for step, work in enumerate(self.work)
+        return tuple(self._view(step, work) for step, work in enumerate(self.work))
+
+    def _view(self, step: int, work: Work) -> StepView:
+        state = self.core.step_state
+        values = [value for value in (*work.args, *work.kwargs.values()) if type(value) in (int, float, str, bool)]
+        after = [] if state(step).terminal else [it for it in self.core.spec.plan.parents[step] if not state(it).terminal]
+        return StepView(
+            step, work.name, state(step), self.core.attempts(step), work.exclusive, self._progress.get(step),
+            self._began.get(step), self._ended.get(step), self.units.get(step), work.shared, tuple(values), tuple(after),
         )  # fmt: skip
 
     def reasons(self) -> tuple[str, ...]:
@@ -642,10 +680,8 @@ class RunActor(Actor):
 
         return put
 
-    def _error(self, state: RunState) -> BaseException | None:
+    def _error(self) -> BaseException:
         """Make the error that the run's reader gets; longer than ten lines, as it is the table of how a run can end."""
-        if state is S.SUCCEEDED:
-            return None
         core = self.core
         error: Any = core.error
         if self._lost:
@@ -720,7 +756,8 @@ class Job:
         """Run the body, and tell its supervisor how it ended."""
         value = error = None
         try:
-            value = self.actor.context.copy().run(self._run)
+            context = self.actor.context
+            value = self._run() if context is None else context.copy().run(self._run)
         except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
             error = raised
         body = self.body

@@ -1,0 +1,455 @@
+"""Read a lab from a YAML file: its devices, the bench that simulates them, and the lab's own options.
+
+Whatever is wrong with the file is said with the file's name and the line. A file looks like this::
+
+    bench: {time_scale: 2}            # how fast the simulated instruments are; only if an address names them
+    devices:
+      laser:
+        class: actorlab.simulation:Laser
+        address: bench:laser          # or a real one: TCPIP::192.168.1.20::5025::SOCKET
+        timeout: 30                   # any option of DeviceConfig
+"""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pyvisa.rname import InvalidResourceName, ResourceName
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from actorlab.core.restart import RestartPolicy
+from actorlab.device import DeviceConfig
+from actorlab.drivers.visa import VisaDevice
+from actorlab.errors import ConfigError
+from actorlab.runtime.lab import Lab
+from actorlab.simulation.bench import Bench
+from actorlab.simulation.instruments import INSTRUMENTS
+
+__all__ = ["BenchConfig", "ConfiguredLab", "DeviceEntry", "LabConfig", "RestartConfig", "lab_from_yaml", "read_lab_file"]
+
+BENCH: Final = "bench:"
+"""So begins the address of an instrument on the simulated bench."""
+
+Location: TypeAlias = tuple[int | str, ...]
+"""Where something stands in the file: the keys and positions that lead to it."""
+
+
+def lab_from_yaml(path: str | Path) -> ConfiguredLab:
+    """Open the lab that a file describes, with all its devices, and the simulated bench if an address names it.
+
+    Raises:
+        ConfigError: the file is wrong; the message names it and the line.
+        DeviceUnavailable: a device didn't connect; all others are disconnected again.
+
+    """
+    lab = ConfiguredLab(read_lab_file(path))
+    try:
+        for name in lab.config.devices:
+            lab.add_configured(name)
+    except BaseException:
+        lab.close()
+        raise
+    return lab
+
+
+def read_lab_file(path: str | Path) -> LabConfig:
+    """Read and check a lab's file, and touch no device.
+
+    Raises:
+        ConfigError: the file is wrong; the message names it and the line.
+
+    """
+    source = Source.read(Path(path))
+    with importable(source.path.parent):
+        try:
+            config = LabConfig.model_validate(plain(source.root))
+        except ValidationError as error:
+            raise source.refusal([mistake_of(cast("Mapping[str, Any]", item)) for item in error.errors()]) from None
+    mistakes = [*mistaken_calls(config), *mistaken_addresses(config)]
+    if mistakes:
+        raise source.refusal(mistakes)
+    return config
+
+
+class ConfiguredLab(Lab):
+    """A lab that was described by a file; the bench that simulates its devices, if any, lives as long as it does."""
+
+    def __init__(self, config: LabConfig) -> None:
+        self.config = config
+        self.bench = Bench(config.bench.time_scale, seed=config.bench.seed) if config.simulated else None
+        if self.bench is not None:
+            self.bench.start()
+        super().__init__(config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits)
+
+    def add_configured(self, name: str) -> Any:
+        """Add one of the devices in the file, and return its proxy. Raises what `Lab.add` raises."""
+        entry = self.config.devices[name]
+        factory = DeviceConfig(**entry.options())(entry.factory)
+        return self.add(name, factory, *self._arguments(entry), **entry.kwargs)
+
+    def _arguments(self, entry: DeviceEntry) -> list[Any]:
+        if self.bench is None or entry.instrument is None:
+            return entry.arguments
+        return [self.bench.resources[entry.instrument], *entry.args]
+
+    def _end(self, reason: str | None, timeout: float | None = None) -> None:
+        try:
+            super()._end(reason, timeout)
+        finally:
+            if self.bench is not None:
+                self.bench.close()
+
+
+# -- what the file may say
+
+
+def imported(text: object) -> Any:
+    """Import "module:Class", or take a built-in by its name. Raise `ValueError` saying what isn't there."""
+    if not isinstance(text, str):
+        message = f"{text!r} is no class: write module:Class, such as actorlab.simulation:Laser"
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports a ValueError, and lets a TypeError through
+    module, colon, name = text.partition(":")
+    if not colon:
+        if hasattr(builtins, module):
+            return getattr(builtins, module)
+        message = f"{text!r} names no class: write module:Class, such as actorlab.simulation:Laser"
+        raise ValueError(message)
+    return attribute_of(import_of(module, text), name, text)
+
+
+def import_of(module: str, text: str) -> Any:
+    """Import a module; whatever it raises meanwhile is the file's mistake, or the module's, and not ours."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        message = f"{text!r} can't be imported: {type(error).__name__}: {error}"
+        raise ValueError(message) from error
+
+
+def attribute_of(found: Any, name: str, text: str) -> Any:
+    """Return what a dotted name means in a module."""
+    for part in name.split("."):
+        if not hasattr(found, part):
+            have = [item for item in dir(found) if not item.startswith("_")]
+            message = f"{text!r} can't be imported: {found.__name__} has no {part!r}{did_you_mean(part, have)}"
+            raise ValueError(message)
+        found = getattr(found, part)
+    return found
+
+
+def imported_factory(text: object) -> Any:
+    """Import what makes a device."""
+    found = imported(text)
+    if not callable(found):
+        message = f"{text!r} is a {type(found).__name__}, which makes no device: name a class, or a function"
+        raise ValueError(message)  # noqa: TRY004 - see `imported`
+    return found
+
+
+def imported_error(text: object) -> Any:
+    """Import an exception class."""
+    found = imported(text)
+    if not (isinstance(found, type) and issubclass(found, BaseException)):
+        message = f"{text!r} is no exception class"
+        raise ValueError(message)  # noqa: TRY004 - see `imported`
+    return found
+
+
+Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory)]
+ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the file, with these keys and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BenchConfig(Section):
+    """How the simulated instruments behave: `time_scale` seconds of physics in one real second; the noise's `seed`."""
+
+    time_scale: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 1
+
+
+class RestartConfig(Section):
+    """A `RestartPolicy`, with the same keys."""
+
+    restart: Literal["never", "on_failure", "always"] | None = None
+    limit: int | None = None
+    period: float | None = None
+    delay: float | None = None
+    factor: float | None = None
+    max_delay: float | None = None
+    jitter: float | None = None
+    on: tuple[ImportedError, ...] = ()
+    then: Literal["fail", "stop_lab"] | None = None
+
+    def policy(self) -> RestartPolicy:
+        """Return the policy. Raise `ConfigError` if its numbers contradict one another."""
+        return RestartPolicy(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class DeviceEntry(Section):
+    """One device: the class that drives it, its address and other arguments, and options of `DeviceConfig`.
+
+    `address` is what the class takes first; ``bench:laser`` is the laser of the simulated bench.
+    """
+
+    factory: Imported = Field(alias="class")
+    address: str | None = None
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    restart: RestartConfig = RestartConfig()
+    timeout: Seconds = 60.0
+    safe_timeout: Seconds = 10.0
+    faults: tuple[ImportedError, ...] = ()
+    queries: tuple[str, ...] = ()
+    idempotent: tuple[str, ...] = ()
+    connect: str | None = None
+    disconnect: str | None = None
+    make_safe: str | None = None
+    interrupt: str | None = None
+    optional: bool = False
+    mailbox: Annotated[int, Field(gt=0)] = 1024
+
+    @property
+    def instrument(self) -> str | None:
+        """Return the instrument of the bench that the address names, or None."""
+        simulated = self.address is not None and self.address.startswith(BENCH)
+        return self.address.removeprefix(BENCH) if simulated and self.address is not None else None
+
+    @property
+    def arguments(self) -> list[Any]:
+        """Return what the class takes by position, as it stands in the file."""
+        return [self.address, *self.args] if self.address is not None else self.args
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of `DeviceConfig` that the file sets."""
+        known = [item.name for item in fields(DeviceConfig) if item.name in self.model_fields_set]
+        return {name: self.restart.policy() if name == "restart" else getattr(self, name) for name in known}
+
+
+class LabConfig(Section):
+    """A lab: its devices by name, in the order in which they are added, and the options of `Lab`."""
+
+    name: str = "lab"
+    cancel_grace: Seconds = 10.0
+    max_runs: Annotated[int, Field(gt=0)] | None = None
+    limits: dict[str, Annotated[int, Field(gt=0)]] = {}
+    bench: BenchConfig = BenchConfig()
+    devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether an address names the simulated bench."""
+        return any(entry.instrument is not None for entry in self.devices.values())
+
+
+# -- what can be wrong with it
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something wrong at a place in the file; with `key`, the key itself is wrong and not what it says."""
+
+    place: Location
+    message: str
+    key: bool = False
+
+
+def mistake_of(error: Mapping[str, Any]) -> Found:
+    """Say one of pydantic's errors in the words of the file."""
+    place: Location = error["loc"]
+    *outer, last = place
+    match error["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(str(last), keys_at(tuple(outer)))
+            return Found(place, f"{titled(outer)} has no key {str(last)!r}{hint}", key=True)
+        case "missing":
+            return Found(tuple(outer), f"{titled(outer)} needs the key {str(last)!r}", key=True)
+        case "value_error":
+            return Found(place, f"{titled(place)}: {error['ctx']['error']}")
+        case _:
+            said = str(error["msg"])
+            return Found(place, f"{titled(place)}: {said[:1].lower()}{said[1:]}, not {error['input']!r}")
+
+
+def keys_at(place: Location) -> list[str]:
+    """Return the keys that are known at a place."""
+    match place:
+        case ():
+            model: type[Section] = LabConfig
+        case ("bench",):
+            model = BenchConfig
+        case ("devices", _, "restart"):
+            model = RestartConfig
+        case _:
+            model = DeviceEntry
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def mistaken_calls(config: LabConfig) -> Iterator[Found]:
+    """Yield the devices whose class doesn't take these arguments, or whose options contradict one another."""
+    for name, entry in config.devices.items():
+        try:
+            inspect.signature(entry.factory).bind(*entry.arguments, **entry.kwargs)
+        except TypeError as error:
+            title = getattr(entry.factory, "__name__", repr(entry.factory))
+            yield Found(("devices", name, "class"), f"devices.{name}: {title} can't be made with these arguments: {error}")
+        except ValueError:  # a class written in C doesn't say what it takes
+            pass
+        try:
+            entry.options()
+        except (ConfigError, ValueError) as error:
+            yield Found(("devices", name, "restart"), f"devices.{name}.restart: {error}")
+
+
+def mistaken_addresses(config: LabConfig) -> Iterator[Found]:
+    """Yield the addresses that can't be right, and those that two devices have in common."""
+    taken: dict[str, str] = {}
+    for name, entry in config.devices.items():
+        if entry.address is None:
+            continue
+        place = ("devices", name, "address")
+        resource = visa_resource(entry.address)
+        if entry.instrument is not None and entry.instrument not in INSTRUMENTS:
+            hint = did_you_mean(entry.instrument, list(INSTRUMENTS)) or f"; it has {', '.join(INSTRUMENTS)}"
+            yield Found(place, f"devices.{name}.address: the bench has no {entry.instrument!r}{hint}")
+        elif resource is None and needs_resource(entry):
+            yield Found(place, f"devices.{name}.address: {entry.address!r} is no VISA resource; {EXAMPLES}")
+        elif resource is not None and resource in taken:
+            both = f"{taken[resource]!r} and {name!r} are one instrument, {entry.address}"
+            yield Found(place, f"devices.{name}.address: {both}: give it one name, and use that for both")
+        elif resource is not None:
+            taken[resource] = name
+
+
+EXAMPLES: Final = "write one such as TCPIP::192.168.1.20::5025::SOCKET, GPIB0::24::INSTR, or bench:laser"
+
+
+def visa_resource(address: str) -> str | None:
+    """Return the one way to write an address, if it is an instrument of the bench or a VISA resource."""
+    if address.startswith(BENCH):
+        return address
+    try:
+        return str(ResourceName.from_string(address)).upper()
+    except InvalidResourceName:
+        return None
+
+
+def needs_resource(entry: DeviceEntry) -> bool:
+    """Tell whether an address must be a VISA resource; a vendor's VISA library knows names of its own as well."""
+    is_visa = isinstance(entry.factory, type) and issubclass(entry.factory, VisaDevice)
+    return is_visa and entry.kwargs.get("backend", "@py") == "@py"
+
+
+def did_you_mean(wrong: str, known: list[str]) -> str:
+    """Return a hint, if one of the known names is close."""
+    close = difflib.get_close_matches(wrong, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def titled(place: Location | list[int | str]) -> str:
+    """Write a place as people do: devices.laser.class."""
+    return ".".join(map(str, place)) or "the file"
+
+
+# -- the file itself
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was read: its values know their lines."""
+
+    path: Path
+    root: CommentedMap
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read a file. Raise `ConfigError` with its line if it is no YAML, or names something twice."""
+        try:
+            root: Any = YAML(typ="rt").load(path.read_text(encoding="utf-8"))  # pyright: ignore[reportUnknownMemberType]  # ruamel.yaml is only partly typed
+        except OSError as error:
+            message = f"{path} can't be read: {error.strerror}"
+            raise ConfigError(message) from error
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(unreadable(path, error)) from error
+        if not isinstance(root, CommentedMap):
+            message = f"{path}:1: a lab's file begins with a key, such as devices:"
+            raise ConfigError(message)
+        return cls(path, root)
+
+    def refusal(self, found: list[Found]) -> ConfigError:
+        """Return the error that tells everything that was found, each with its line."""
+        told = sorted((self.line(item.place, key=item.key), item.message) for item in found)
+        return ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in told))
+
+    def line(self, place: Location, *, key: bool) -> int:
+        """Return the line of the last part of a place that is in the file, of its key or of its value."""
+        node: Any = self.root
+        line = 0
+        for number, part in enumerate(place):
+            if not isinstance(node, CommentedMap | CommentedSeq) or not holds(node, part):
+                break
+            marks: Any = node.lc  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # as above
+            last = number == len(place) - 1
+            at: Callable[[Any], tuple[int, int]] = marks.item if isinstance(node, CommentedSeq) else marks.key
+            if last and not key and isinstance(node, CommentedMap) and not isinstance(node[part], CommentedMap):
+                at = marks.value
+            line, _ = at(part)
+            node = node[part]
+        return line + 1
+
+
+def holds(node: CommentedMap | CommentedSeq, part: int | str) -> bool:
+    """Tell whether a part of the file has this key or position."""
+    return part in node if isinstance(node, CommentedMap) else isinstance(part, int) and part < len(node)
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Say why a file is no YAML, in one line."""
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    if isinstance(error, DuplicateKeyError):
+        name = str(error.problem).partition('"')[2].partition('"')[0]
+        return f"{where}: the name {name!r} is there already; each can stand only once"
+    said = error.problem if isinstance(error, MarkedYAMLError) else str(error)
+    return f"{where}: this is no YAML: {said}"
+
+
+def plain(node: Any) -> Any:
+    """Return the values without their lines."""
+    if isinstance(node, CommentedMap):
+        return {key: plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Let classes be imported from files beside the lab's file, for the length of a block."""
+    place = str(folder.resolve())
+    sys.path.append(place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
