@@ -17,7 +17,7 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -38,7 +38,15 @@ from actorlab.runtime.lab import Lab
 from actorlab.simulation.bench import Bench
 from actorlab.simulation.instruments import INSTRUMENTS
 
-__all__ = ["BenchConfig", "ConfiguredLab", "DeviceEntry", "LabConfig", "RestartConfig", "lab_from_yaml", "read_lab_file"]
+__all__ = [
+    "BenchConfig",
+    "ConfiguredLab",
+    "DeviceEntry",
+    "LabConfig",
+    "RestartConfig",
+    "lab_from_yaml",
+    "read_lab_file",
+]
 
 BENCH: Final = "bench:"
 """So begins the address of an instrument on the simulated bench."""
@@ -75,7 +83,7 @@ def read_lab_file(path: str | Path) -> LabConfig:
     source = Source.read(Path(path))
     with importable(source.path.parent):
         try:
-            config = LabConfig.model_validate(plain(source.root))
+            config = LabConfig.model_validate(source.content)
         except ValidationError as error:
             raise source.refusal([mistake_of(cast("Mapping[str, Any]", item)) for item in error.errors()]) from None
     mistakes = [*mistaken_calls(config), *mistaken_addresses(config)]
@@ -310,7 +318,9 @@ def mistaken_calls(config: LabConfig) -> Iterator[Found]:
             inspect.signature(entry.factory).bind(*entry.arguments, **entry.kwargs)
         except TypeError as error:
             title = getattr(entry.factory, "__name__", repr(entry.factory))
-            yield Found(("devices", name, "class"), f"devices.{name}: {title} can't be made with these arguments: {error}")
+            yield Found(
+                ("devices", name, "class"), f"devices.{name}: {title} can't be made with these arguments: {error}"
+            )
         except ValueError:  # a class written in C doesn't say what it takes
             pass
         try:
@@ -374,25 +384,28 @@ def titled(place: Location | list[int | str]) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it was read: its values know their lines."""
+    """A file as it was read: its values, and the lines on which each key and its value stand."""
 
     path: Path
-    root: CommentedMap
+    content: dict[str, Any]
+    lines: dict[Location, tuple[int, int]]
 
     @classmethod
     def read(cls, path: Path) -> Source:
         """Read a file. Raise `ConfigError` with its line if it is no YAML, or names something twice."""
+        reader: Any = YAML(typ="rt")
         try:
-            root: Any = YAML(typ="rt").load(path.read_text(encoding="utf-8"))  # pyright: ignore[reportUnknownMemberType]  # ruamel.yaml is only partly typed
+            root = reader.load(path.read_text(encoding="utf-8"))
         except OSError as error:
             message = f"{path} can't be read: {error.strerror}"
             raise ConfigError(message) from error
         except (YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(unreadable(path, error)) from error
-        if not isinstance(root, CommentedMap):
+        if not issubclass(type(root), CommentedMap):
             message = f"{path}:1: a lab's file begins with a key, such as devices:"
             raise ConfigError(message)
-        return cls(path, root)
+        lines: dict[Location, tuple[int, int]] = {}
+        return cls(path, plain(root, (), lines), lines)
 
     def refusal(self, found: list[Found]) -> ConfigError:
         """Return the error that tells everything that was found, each with its line."""
@@ -400,52 +413,46 @@ class Source:
         return ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in told))
 
     def line(self, place: Location, *, key: bool) -> int:
-        """Return the line of the last part of a place that is in the file, of its key or of its value."""
-        node: Any = self.root
-        line = 0
-        for number, part in enumerate(place):
-            if not isinstance(node, CommentedMap | CommentedSeq) or not holds(node, part):
-                break
-            marks: Any = node.lc  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # as above
-            last = number == len(place) - 1
-            at: Callable[[Any], tuple[int, int]] = marks.item if isinstance(node, CommentedSeq) else marks.key
-            if last and not key and isinstance(node, CommentedMap) and not isinstance(node[part], CommentedMap):
-                at = marks.value
-            line, _ = at(part)
-            node = node[part]
-        return line + 1
-
-
-def holds(node: CommentedMap | CommentedSeq, part: int | str) -> bool:
-    """Tell whether a part of the file has this key or position."""
-    return part in node if isinstance(node, CommentedMap) else isinstance(part, int) and part < len(node)
+        """Return the line of a place, or of the innermost part around it that is in the file."""
+        known = next((place[:end] for end in range(len(place), 0, -1) if place[:end] in self.lines), ())
+        at_key, at_value = self.lines.get(known, (1, 1))
+        return at_key if key or len(known) < len(place) else at_value
 
 
 def unreadable(path: Path, error: Exception) -> str:
     """Say why a file is no YAML, in one line."""
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    known: Any = error
+    if not isinstance(error, MarkedYAMLError) or known.problem_mark is None:
+        return f"{path}: this is no YAML: {error}"
+    where = f"{path}:{known.problem_mark.line + 1}"
     if isinstance(error, DuplicateKeyError):
-        name = str(error.problem).partition('"')[2].partition('"')[0]
+        name = str(known.problem).partition('"')[2].partition('"')[0]
         return f"{where}: the name {name!r} is there already; each can stand only once"
-    said = error.problem if isinstance(error, MarkedYAMLError) else str(error)
-    return f"{where}: this is no YAML: {said}"
+    return f"{where}: this is no YAML: {known.problem}"
 
 
-def plain(node: Any) -> Any:
-    """Return the values without their lines."""
-    if isinstance(node, CommentedMap):
-        return {key: plain(value) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        return [plain(value) for value in node]
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
+def plain(node: Any, place: Location, lines: dict[Location, tuple[int, int]]) -> Any:
+    """Return what was read as plain values, and note their lines."""
+    kind: Any = type(node)
+    if issubclass(kind, CommentedMap):
+        for key in node:
+            own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
+            lines[*place, key] = (
+                (node.lc.key(key)[0] + 1, node.lc.value(key)[0] + 1) if own else lines.get(place, (1, 1))
+            )
+        return {key: plain(value, (*place, key), lines) for key, value in node.items()}
+    if issubclass(kind, CommentedSeq):
+        for index in range(len(node)):
+            lines[*place, index] = (node.lc.item(index)[0] + 1,) * 2
+        return [plain(value, (*place, index), lines) for index, value in enumerate(node)]
+    for scalar in (bool, int, float, str):
+        if issubclass(kind, scalar):
+            return scalar(node)
     return node
 
 
 @contextmanager
-def importable(folder: Path) -> Iterator[None]:
+def importable(folder: Path) -> Generator[None]:
     """Let classes be imported from files beside the lab's file, for the length of a block."""
     place = str(folder.resolve())
     sys.path.append(place)

@@ -1,7 +1,7 @@
 """Characterise a sample: its transmission, and its I-V curve at several temperatures, then a report with a plot.
 
-The lamp's spectra overlap the curves, which share nothing with them but the stage, and rely on it only; the curves follow one
-another, since they share the oven. Run it by `actorlab run workflows/characterise.py`; add, say, `-p kelvins=300,350`.
+The lamp's spectrum overlaps the curves: both only rely on the stage. The curves follow one another, since they share
+the oven. Run it by `actorlab run workflows/characterise.py`; add, say, `-p kelvins=300,350`.
 """
 
 from __future__ import annotations
@@ -53,13 +53,11 @@ def mount(stage: Stage, sample: str) -> None:
 
 
 @task
-def spectrum(
-    stage: Shared[Stage], lamp: Lamp, spectrometer: Spectrometer, exposures: int, milliseconds: float
-) -> Curve:
-    """Average some exposures to the lamp's light through what is on the stage."""
+def spectrum(stage: Shared[Stage], lamp: Lamp, spectrometer: Spectrometer, exposures: int) -> Curve:
+    """Average some exposures of 0.1 s to the lamp's light through what is on the stage."""
     progress(0, None, "warming up the lamp")
     lamp.warm_up()
-    shots = [spectrometer.acquire(milliseconds / 1000) for _ in track(range(exposures), f"averaging {stage.sample()}")]
+    shots = [spectrometer.acquire(0.1) for _ in track(range(exposures), f"averaging {stage.sample()}")]
     lamp.off()
     counts = np.mean([shot.counts for shot in shots], axis=0)
     return Curve(
@@ -86,7 +84,7 @@ def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float) 
 @task
 def report(sample: str, reference: Curve, curves: list[Curve], folder: Path) -> Report:
     """Save what was measured as JSON and CSV, and plot it, in a new folder for each time."""
-    folder /= f"{datetime.now().astimezone():%Y-%m-%d %H.%M.%S}"
+    folder /= f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "characterise.json"
     content = {"sample": sample, "spectrum": asdict(reference), "curves": [asdict(curve) for curve in curves]}
@@ -106,7 +104,7 @@ def plot(sample: str, reference: Curve, curves: list[Curve], folder: Path) -> Pa
     except ImportError:
         log("no plot, since matplotlib is missing: install it by pip install '.[plot]'")
         return None
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure: Any = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_spectrum(left, reference)
     draw_curves(right, curves)
@@ -153,6 +151,7 @@ def characterise(
     smu: SourceMeter,
     lamp: Lamp,
     spectrometer: Spectrometer,
+    *,
     sample: str = "sample 3",
     kelvins: tuple[float, ...] = (300.0, 320.0, 340.0),
     exposures: int = 40,
@@ -161,7 +160,7 @@ def characterise(
     """Characterise a sample at these temperatures (K)."""
     cleanup(all_off, oven, lamp)
     mount(stage, sample)
-    reference = spectrum(stage, lamp, spectrometer, exposures, 100.0)
+    reference = spectrum(stage, lamp, spectrometer, exposures)
     curves = [iv_curve(stage, oven, smu, kelvin) for kelvin in kelvins]
     return report(sample, reference, curves, folder)
 

@@ -16,6 +16,7 @@ from actorlab.config import lab_from_yaml
 from actorlab.simulation import Oven, SourceMeter, Stage
 
 BOLTZMANN_EV = 8.617333262e-5
+EXPONENTIAL = (1e-6, 1e-3)  # A: between these the diode's curve is exponential; above, the series resistance bends it
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float, 
 
 @task
 def save(curve: Curve, folder: Path) -> CurveReport:
-    """Save the curve as CSV; the ideality is that of the exponential part, between 1 uA and 1 mA."""
-    folder /= f"{datetime.now().astimezone():%Y-%m-%d %H.%M.%S}"
+    """Save the curve as CSV; the ideality is that of the exponential part."""
+    folder /= f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / f"iv_curve_{curve.kelvin:g}K.csv"
     volts, amperes = np.array(curve.volts), np.array(curve.amperes)
     table = np.column_stack([volts, amperes])
     np.savetxt(data, table, fmt="%.6g", delimiter=",", header="voltage_v,current_a", comments="")
-    exponential = (amperes > 1e-6) & (amperes < 1e-3)
+    lowest, highest = EXPONENTIAL
+    exponential = (amperes > lowest) & (amperes < highest)
     slope = np.polyfit(volts[exponential], np.log(amperes[exponential]), 1)[0]
     return CurveReport(round(float(1 / (slope * BOLTZMANN_EV * curve.kelvin)), 3), data)
 
@@ -83,6 +85,7 @@ def measure(
     stage: Stage,
     oven: Oven,
     smu: SourceMeter,
+    *,
     sample: str = "sample 3",
     kelvin: float = 300.0,
     points: int = 41,

@@ -50,7 +50,7 @@ def sweep(laser: Laser, meter: PowerMeter, wavelengths: list[float], milliamps: 
 @task
 def save(measured: Sweep, folder: Path) -> SweepReport:
     """Save the sweep as CSV, in a new folder for each time."""
-    folder /= f"{datetime.now().astimezone():%Y-%m-%d %H.%M.%S}"
+    folder /= f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "wavelength_sweep.csv"
     table = np.column_stack([measured.wavelengths, measured.powers])
@@ -62,6 +62,7 @@ def save(measured: Sweep, folder: Path) -> SweepReport:
 def wavelength_sweep(
     laser: Laser,
     meter: PowerMeter,
+    *,
     start: float = 1540.0,
     stop: float = 1570.0,
     points: int = 61,

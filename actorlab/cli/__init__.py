@@ -1,1 +1,1 @@
-"""Offer the lab on the command line."""
+"""Work with a lab from the command line."""

@@ -294,6 +294,7 @@ class RunCore:
         "_active",
         "_attempts",
         "_children",
+        "_cleaning",
         "_cleanups",
         "_countdown",
         "_fenced",
@@ -302,6 +303,7 @@ class RunCore:
         "_out",
         "_retrying",
         "_standing",
+        "_step_clocks",
         "_step_states",
         "_timeout_at",
         "_timeout_left",
@@ -339,7 +341,7 @@ class RunCore:
         self.unsafe: dict[str, BaseException] = {}
         self.pause_reason = ""
         self.begun = False
-        self._countdown = Countdown(spec.plan) if spec.plan.size > 1 else ONE_STEP
+        self._countdown = Countdown(spec.plan) if spec.plan.size != 1 else ONE_STEP
         self._step_states: dict[int, RunState] = {}
         self._attempts: dict[int, int] = {}
         self._limiters: dict[int, RestartLimiter] = {}
@@ -349,10 +351,12 @@ class RunCore:
         self._held_back: tuple[int, ...] = ()
         self._children = 0
         self._cleanups = spec.cleanups
+        self._cleaning = -1
         self._to_make_safe: tuple[str, ...] = ()
         self._fenced = False
         self._timeout_at: float | None = None
         self._timeout_left = spec.timeout
+        self._step_clocks: dict[int, float] = {}  # when the time of a step is up; while paused, what is left of it
         self._out: list[Any] = NO_ACTIONS
 
     def handle(self, event: Any, now: float) -> list[Any]:
@@ -378,7 +382,7 @@ class RunCore:
 
     def _granted(self, event: Granted, now: float) -> None:
         del event
-        if self.state is not S.WAITING:  # it was stopped in the meantime, and has given the lease back
+        if self.state is not S.WAITING or self.final is not S.SUCCEEDED:  # stopped meanwhile: it gives the lease back
             return
         self._move(S.RUNNING)
         self._start_clock(now)
@@ -386,12 +390,17 @@ class RunCore:
         if not ready:
             self._settle_if_still(now)
         for step in ready:
-            self._start(step)
+            self._start(step, now)
 
     def _refused(self, event: Refused, now: float) -> None:
         del now
         if self.state is S.WAITING:
-            self._fix(S.TIMED_OUT if event.timed_out else S.FAILED, str(event.error), event.error)
+            self._withdraw(S.TIMED_OUT if event.timed_out else S.FAILED, str(event.error), event.error)
+
+    def _withdraw(self, state: RunState, reason: str, error: BaseException | None) -> None:
+        """End a run that waits for its lease; once: the release may still be on its way."""
+        if self.final is S.SUCCEEDED:
+            self._fix(state, reason, error)
             self._out.append(RELEASE_LEASE)
 
     def _start_clock(self, now: float) -> None:
@@ -403,7 +412,7 @@ class RunCore:
 
     # -- steps
 
-    def _start(self, step: int) -> None:
+    def _start(self, step: int, now: float) -> None:
         if self.state is not S.RUNNING:  # pausing, paused: not now; ending: never
             self._held_back += (step,)
             return
@@ -413,7 +422,11 @@ class RunCore:
         self._move_step(step, S.RUNNING)
         self._out.append(StartBody(step, attempt))
         if self.spec.step_timeouts and attempt == 1 and step in self.spec.step_timeouts:
-            self._out.append(SetTimer(self.spec.step_timeouts[step], StepTimedOut(step, attempt)))
+            self._start_step_clock(step, self.spec.step_timeouts[step], now)
+
+    def _start_step_clock(self, step: int, seconds: float, now: float) -> None:
+        self._step_clocks[step] = now + seconds
+        self._out.append(SetTimer(seconds, StepTimedOut(step, self._attempts[step])))
 
     def _body_ended(self, event: BodyEnded, now: float) -> None:
         step, error = event.step, event.error
@@ -424,15 +437,15 @@ class RunCore:
             self._standing.pop(step, None)
         alarmed = self._step_states[step] is S.CANCELLING
         if self.state is S.CANCELLING:
-            self._move_step(step, S.CANCELLED if alarmed and error else S.FAILED if error else S.SUCCEEDED)
+            self._move_step(step, S.CANCELLED)
         elif error is None and not alarmed:
             self._move_step(step, S.SUCCEEDED)
             for ready in self._countdown.ended(step):
-                self._start(ready)
+                self._start(ready, now)
         elif alarmed:
-            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step))
+            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step), now)
         elif not self._retry(step, error, event.draw, now):
-            self._step_failed(step, S.FAILED, error)
+            self._step_failed(step, S.FAILED, error, now)
         self._settle_if_still(now)
 
     def _retry(self, step: int, error: BaseException | None, draw: float, now: float) -> bool:
@@ -454,15 +467,13 @@ class RunCore:
         return True
 
     def _retry_due(self, event: RetryDue, now: float) -> None:
-        del now
         if self._attempts.get(event.step) == event.attempt:
-            self._one_less(event.step, "delay")
+            self._one_less(event.step, "delay", now)
 
     def _devices_ready(self, event: DevicesReady, now: float) -> None:
-        del now
-        self._one_less(event.step, "devices")
+        self._one_less(event.step, "devices", now)
 
-    def _one_less(self, step: int, what: str) -> None:
+    def _one_less(self, step: int, what: str, now: float) -> None:
         missing = self._retrying.get(step)
         if missing is None or what not in missing:
             return
@@ -470,36 +481,40 @@ class RunCore:
         if not missing:
             del self._retrying[step]
             self._mirror(S.RUNNING)
-            self._start(step)
+            self._start(step, now)
 
     def _devices_lost(self, event: DevicesLost, now: float) -> None:
         if self._retrying.pop(event.step, None) is not None:
             last = [error for step, error in self.errors if step == event.step][-1]
             self._mirror(S.RUNNING)
-            self._step_failed(event.step, S.FAILED, last)
+            self._step_failed(event.step, S.FAILED, last, now)
             self._settle_if_still(now)
 
-    def _step_failed(self, step: int, state: RunState, error: BaseException | None) -> None:
+    def _step_failed(self, step: int, state: RunState, error: BaseException | None, now: float) -> None:
         self._move_step(step, state)
         if error is not None and not (self.errors and self.errors[-1][1] is error):
             self.errors += ((step, error),)
         for skipped in self._countdown.skip(step):
             self._move_step(skipped, S.SKIPPED)
-        if self.spec.keep_going:
+        if self.spec.keep_going and self.state is not S.CANCELLING:
             self._fix(S.FAILED, "", error, step)
             for ready in self._countdown.ended(step):
-                self._start(ready)
+                self._start(ready, now)
         else:
             self._stop(S.FAILED, f"step {step} failed", error, step)
 
     def _step_timed_out(self, event: StepTimedOut, now: float) -> None:
         step = event.step
-        if step in self._retrying:
-            del self._retrying[step]
+        state = self._step_states.get(step)
+        if self.state is S.PAUSED or now < self._step_clocks[step] - 1e-6:  # the run was paused in the meantime
+            return
+        if state is S.RETRYING:
+            self._retrying.pop(step, None)
+            self._held_back = tuple([held for held in self._held_back if held != step])
             self._mirror(S.RUNNING)
-            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step))
+            self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step), now)
             self._settle_if_still(now)
-        elif self._step_states.get(step) is S.RUNNING:
+        elif state is S.RUNNING:
             self._alarm(step, f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s")
             if step not in self.spec.units:
                 self._out.append(SetTimer(self.spec.cancel_grace, GraceOver(step)))
@@ -510,14 +525,13 @@ class RunCore:
     # -- stopping
 
     def _stopped(self, event: Stopped, now: float) -> None:
+        if event.hurry:  # also when the run ends already
+            self._cleanups = 0
         if self.state is S.WAITING:
-            self._fix(event.state, event.reason, event.error)
-            self._out.append(RELEASE_LEASE)
+            self._withdraw(event.state, event.reason, event.error)
         elif event.counted and self._clock_stands(now):
             return
         elif self.state is not S.CANCELLING and not self.state.terminal and not self._fenced:
-            if event.hurry:
-                self._cleanups = 0
             self._stop(event.state, event.reason, event.error)
             self._settle_if_still(now)
 
@@ -542,16 +556,18 @@ class RunCore:
             self._out.append(SetTimer(self.spec.cancel_grace, GraceOver()))
 
     def _forget_waiting_steps(self) -> None:
-        for step in self._retrying:
-            self._move_step(step, S.CANCELLED)
+        for step in (*self._retrying, *self._held_back):
+            if self._step_states.get(step) is S.RETRYING:
+                self._move_step(step, S.CANCELLED)
         self._retrying.clear()
         self._held_back = ()
         self._standing.clear()
 
     def _alarm(self, step: int, reason: str) -> None:
-        if self._step_states[step] is not S.CANCELLING:
+        if self._step_states[step] is not S.CANCELLING:  # a body is alarmed once: what it does in `finally` goes on
             self._move_step(step, S.CANCELLING)
-        self._out.append(AlarmBody(step, reason))
+            self._standing.pop(step, None)
+            self._out.append(AlarmBody(step, reason))
 
     def _grace_over(self, event: GraceOver, now: float) -> None:
         if event.step >= 0:
@@ -560,12 +576,13 @@ class RunCore:
             late = [step for step in self._active if step not in self.spec.units]
         for step in late:
             del self._active[step]
+            self._standing.pop(step, None)
             self.abandoned += (step,)
             self._out.append(FenceBody(step))
             if event.step < 0:
                 self._move_step(step, S.ABANDONED)
             else:
-                self._step_failed(step, S.ABANDONED, self._step_timeout_error(step))
+                self._step_failed(step, S.ABANDONED, self._step_timeout_error(step), now)
         self._settle_if_still(now)
 
     def _fix(self, state: RunState, reason: str, error: BaseException | None, step: int | None = None) -> None:
@@ -588,7 +605,7 @@ class RunCore:
     # -- pausing
 
     def _pause(self, event: Pause, now: float) -> None:
-        if self.state not in (S.RUNNING, S.RETRYING):
+        if self.state not in (S.RUNNING, S.RETRYING) or self._fenced:
             return
         self.pause_reason = event.reason
         self._move(S.PAUSING)
@@ -606,6 +623,8 @@ class RunCore:
         self._move(S.PAUSED)
         if self._timeout_at is not None:
             self._timeout_left, self._timeout_at = self._timeout_at - now, None
+        if self._step_clocks:
+            self._step_clocks = {step: due - now for step, due in self._step_clocks.items()}
 
     def _resume(self, event: Resume, now: float) -> None:
         del event
@@ -613,6 +632,8 @@ class RunCore:
             return
         if self.state is S.PAUSED:
             self._start_clock(now)
+            for step, left in self._step_clocks.items():
+                self._start_step_clock(step, max(0.0, left), now)
         self.pause_reason = ""
         self._standing.clear()
         self._move(S.RUNNING)
@@ -621,7 +642,7 @@ class RunCore:
         self._out.append(FreeBodies())
         ready, self._held_back = self._held_back, ()
         for step in ready:
-            self._start(step)
+            self._start(step, now)
 
     # -- the end, in its order
 
@@ -633,6 +654,10 @@ class RunCore:
         if self._fenced or self.state is S.WAITING:
             return
         self._fenced = True
+        if self.state in (S.PAUSING, S.PAUSED):  # nobody is left to stand, and clean-ups don't
+            self.pause_reason = ""
+            self._move(S.RUNNING)
+            self._out.append(FreeBodies())
         if self.begun and self.state is not S.CANCELLING and self.final is not S.SUCCEEDED:
             self._move(S.CANCELLING)
         if self.final is not S.SUCCEEDED or self._cleanups:
@@ -642,7 +667,8 @@ class RunCore:
     def _next_cleanup(self) -> None:
         if self._cleanups and self.begun:
             self._cleanups -= 1
-            self._out.append(StartCleanup(self._cleanups))
+            self._cleaning = self._cleanups
+            self._out.append(StartCleanup(self._cleaning))
         elif self.final is not S.SUCCEEDED and self.spec.devices:
             self._to_make_safe = self.spec.devices
             self._next_safe()
@@ -651,8 +677,9 @@ class RunCore:
 
     def _cleanup_ended(self, event: CleanupEnded, now: float) -> None:
         del now
-        if event.index != self._cleanups:
+        if event.index != self._cleaning:
             return  # it had been given up
+        self._cleaning = -1
         if event.error is not None:
             self.cleanup_errors += ((event.index, event.error),)
             if self.final is S.SUCCEEDED:
@@ -681,8 +708,6 @@ class RunCore:
             return
         if self.abandoned:
             self.final = S.ABANDONED
-        if self.state is S.PAUSED:
-            self._move(S.RUNNING)
         self._move(self.final)
         self._out.append(End(self.final))
 

@@ -112,9 +112,9 @@ class Body(Scope):
 
     def meet(self, me: int) -> None:
         """Raise, if the alarm concerns this thread now."""
-        if self.ended and not self.fenced:
+        if (self.ended and not self.fenced) or self.actor.core.state.terminal:
             text = f"{self.name} has ended: what it held is no longer its own"
-            raise NotLeased(text)
+            raise LeaseLost(self.lost) if self.lost else NotLeased(text)
         if self.lost:
             raise LeaseLost(self.lost)
         if self.fenced:

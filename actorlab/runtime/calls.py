@@ -62,6 +62,14 @@ class Call(Message):
         """Why it was interrupted: "cancel", "timeout" or "urgent"."""
         self.stack = ""
 
+    def cancel(self) -> bool:
+        """Drop it, if it hasn't begun: True says that it never will. If it has, have it interrupted (False)."""
+        if super().cancel():
+            return True
+        if not self.done():
+            self.target.lab_actor.end(self)
+        return False
+
 
 def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
     """Call a device in the name of a body that holds it, and wait for the answer.
@@ -90,7 +98,8 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
         try:
             mailbox.put(call)
         except ActorStopped:
-            raise hold.cell.unavailable() from None
+            unavailable = hold.cell.unavailable()
+            raise unavailable from unavailable.__cause__
         if not (lock.acquire(True, limit) and call._outcomes):  # noqa: FBT003, SLF001 - the lock's own way
             wait_on(call, hold.cell, limit, None, body)
         value, error = call._outcomes[0]  # noqa: SLF001 - the hot path
@@ -173,7 +182,8 @@ def send_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict
     try:
         cell.mailbox.put_from_outside(call)
     except ActorStopped:
-        raise cell.unavailable() from None
+        error = cell.unavailable()
+        raise error from error.__cause__
     return call
 
 

@@ -122,7 +122,9 @@ class Cell:
 
     def unavailable(self) -> ActorLabError:
         """Make the error for a call that the device can't take now."""
-        cause = f" ({self.why})" if self.why else ""
+        fault = self.actor.fault if self.actor is not None else None  # the lab may not have heard of it yet
+        why = f"{type(fault).__name__}: {fault}" if fault is not None else self.why
+        cause = f" ({why})" if why else ""
         match self.standing:
             case DeviceState.QUARANTINED:
                 text = f"{self.name} is quarantined{cause}: look at it, then call lab.reset({self.name!r})"
@@ -134,7 +136,7 @@ class Cell:
             case _:
                 left = "" if self.retry_at is None else f", in {max(0.0, self.retry_at - time.monotonic()):.1f} s"
                 error = DeviceUnavailable(f"{self.name} has failed{cause} and is being restarted{left}", self.retry_at)
-        error.__cause__ = self.last_error
+        error.__cause__ = fault or self.last_error
         return error
 
     def restarted(self) -> DeviceFault:

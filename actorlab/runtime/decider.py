@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from _thread import allocate_lock
 from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,9 @@ class Decider:
         self._timers: list[Timer] = []
         self._panic = panic
         self._open = True
+        self._ended = False
+        # Whose turn it is to do what comes after the thread's end; never waited for, so that a handler may come again.
+        self._turn = allocate_lock()
         self.post = self._put
         self.thread = threading.Thread(target=self._loop, daemon=True, name=f"{name}: decisions")
 
@@ -59,6 +63,8 @@ class Decider:
     def _put(self, function: Callable[[Any], object], argument: Any = None) -> None:
         """Publish a message, from any thread, signal handler or finaliser."""
         self._inbox.put((function, argument))
+        if self._ended:
+            self._do_late()
 
     def then(self, function: Callable[[Any], object], argument: Any = None) -> None:
         """Do it next, before the mailbox is looked at; for the deciding thread only."""
@@ -91,12 +97,24 @@ class Decider:
 
     def _loop(self) -> None:
         while self._open:
-            function, argument = self._take()
+            self._do(self._take())
+        self._ended = True
+        self._do_late()
+
+    def _do(self, deed: Deed) -> None:
+        function, argument = deed
+        try:
+            function(argument)
+        except BaseException as error:  # noqa: BLE001 - the thread boundary: law 5
+            self._panic(error)
+
+    def _do_late(self) -> None:
+        """Do what came when the thread had ended, in its sender's thread: so nobody waits for an answer for ever."""
+        while (self._next or not self._inbox.empty()) and self._turn.acquire(False):
             try:
-                function(argument)
-            except BaseException as error:  # noqa: BLE001 - the thread boundary: law 5
-                self._panic(error)
-            del function, argument  # an idle lab keeps no result alive
+                self._do(self._next.popleft() if self._next else self._inbox.get_nowait())
+            finally:
+                self._turn.release()
 
     def _take(self) -> Deed:
         if self._next:

@@ -91,6 +91,8 @@ class DeviceActor(ThreadActor):
         self.driver: Any = None
         self.hooks: Hooks = Hooks.of(cell.cls, cell.config)
         self.stack: list[Call] = []
+        self.unanswered: list[Call] = []
+        """Calls that have begun and are not on the stack: equal queries of others, and one that is being judged."""
         self.abandoned = False
         self.fault: BaseException | None = None
         self.members: frozenset[str] = frozenset()
@@ -114,6 +116,7 @@ class DeviceActor(ThreadActor):
         cell = self._cell
         self.driver = cell.factory(*cell.args, **cell.kwargs)
         self.hooks = Hooks.of(type(self.driver), cell.config)
+        self.hooks.check(type(self.driver))
         self.hooks.call("connect", self.driver)
         if self.abandoned:  # nobody waited so long
             text = f"{self.name} took too long to connect"
@@ -161,6 +164,8 @@ class DeviceActor(ThreadActor):
         if not call.begin():
             return
         equals = self._equals(call) if call.lane > HOLDER else NO_CALLS
+        if equals:
+            self.unanswered += equals
         stack = self.stack
         stack.append(call)
         value = error = None
@@ -175,12 +180,15 @@ class DeviceActor(ThreadActor):
         with self._gate:
             stack.pop()
         if call.why or error is not None or self._cut:
+            self.unanswered.append(call)  # bringing the driver back into step may hang
             error = self._judge(call, error)
         self._cell.calls += 1
         call.args = ()
         call.finish(value, error)
         for equal in equals:
             equal.finish(value, error)
+        if self.unanswered:
+            self.unanswered = [other for other in self.unanswered if not other.done()]
         del call, error, value  # an error would keep them alive by its traceback
         if self.fault is not None and not stack:
             raise LifeEnded
@@ -251,8 +259,8 @@ class DeviceActor(ThreadActor):
     def _broke(self, error: BaseException) -> None:
         """End this life; before the caller hears of it, as its next call must not come here."""
         self.fault = error
+        self._cell.lab_actor.failing(self, error)  # first: who is dropped by the close acts on what the lab knows
         self.mailbox.close()
-        self._cell.lab_actor.failing(self, error)
 
     def _fail(self, call: Call, error: BaseException) -> DeviceFault:
         self._broke(error)

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.device import Device
+from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +35,26 @@ class Hooks:
     @classmethod
     def of(cls, driver: type, config: DeviceConfig) -> Hooks:
         """Find the hooks of a class; a method that needs arguments is never taken for one by its name."""
-        found = {}
+        found: dict[str, str | Callable[[Any], object]] = {}
         for hook, names in BY_NAME.items():
             wanted = getattr(config, hook, "auto")
             chosen = first_of(driver, names) if wanted == "auto" else wanted
             if chosen is not None:
                 found[hook] = chosen
         return cls(found)
+
+    def check(self, driver: type) -> None:
+        """Refuse a configured name that the driver doesn't have.
+
+        Raises:
+            ConfigError: it says which hook and name.
+
+        """
+        for hook, chosen in self.found.items():
+            known = not isinstance(chosen, str) or hasattr(driver, "__getattr__")
+            if not known and inspect.getattr_static(driver, str(chosen), None) is None:
+                text = f"DeviceConfig({hook}={chosen!r}): {driver.__name__} has no method {chosen!r}; give its name, or None"
+                raise ConfigError(text)
 
     def has(self, hook: str) -> bool:
         """Tell whether the driver has this hook."""

@@ -8,9 +8,9 @@ import logging
 import os
 import time
 from collections import deque
+from importlib import import_module
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
-
-import structlog
 
 from actorlab.arguments import device_name, find_devices, needs, replace
 from actorlab.device import Configured, Device, DeviceConfig
@@ -31,6 +31,7 @@ from actorlab.task import Task, Workflow, as_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from actorlab.drawing import Drawing
@@ -77,7 +78,6 @@ class Lab:
         self.cancel_grace = cancel_grace
         self.events = EventLog()
         self.cells: dict[str, Cell] = {}
-        self.logger: Any = structlog.wrap_logger(logging.getLogger("actorlab"), processors=[structlog.stdlib.render_to_log_kwargs])
         self.decider = Decider(f"actorlab {name}", self._panic)
         self.workers = Workers(f"actorlab {name}", self.decider)
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
@@ -91,7 +91,21 @@ class Lab:
         self._closing = False
         self._closed = False
         self._broken: BaseException | None = None
+        self.refusal: ConfigError | None = None
+        """Why no more runs may begin; written by the deciding thread only."""
         self.decider.start()
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Lab:
+        """Return the lab that a ``lab.yaml`` describes; in a ``with`` block its devices are there.
+
+        Raises:
+            ConfigError: the file is wrong; the message says where.
+
+        """
+        # What reads the file stands above this layer and brings pydantic along, so it is loaded by those who ask for it.
+        lab: Lab = import_module("actorlab.config").lab_from_yaml(path)
+        return lab
 
     # -- devices
 
@@ -288,6 +302,14 @@ class Lab:
         for actor in list(self._runs.values()):
             actor.stop_at_once(reason)
 
+    @cached_property
+    def logger(self) -> Any:
+        """Return the structured logger of the lab's runs, made when the first of them logs."""
+        import structlog  # noqa: PLC0415 - it imports rich, and takes a fifth of the time of `import actorlab`
+
+        processors = [structlog.stdlib.render_to_log_kwargs]
+        return structlog.wrap_logger(logging.getLogger("actorlab"), processors=processors)
+
     # -- making runs
 
     def _child_of(self, scope: Any, function: Any, args: Any, kwargs: Any) -> Run[Any]:
@@ -459,6 +481,8 @@ class Lab:
             for body in list(actor.bodies.values()):
                 body.fence()
             actor.run.reply.finish(None, failed)
+            self.forget(actor)
+        self.refusal = ConfigError(f"lab {self.name!r} has failed by a fault of its own: {error!r}")
 
     # -- the end
 
@@ -497,19 +521,26 @@ class Lab:
             self._stop(reason, timeout)
 
     def _await_runs(self) -> None:
-        while running := self._running():
+        while running := self.ask(lambda: self._last_runs(at_once=False)):
             for run in running:
                 run.reply.wait()
+
+    def _last_runs(self, *, at_once: bool) -> tuple[Run[Any], ...]:
+        """Return the runs that haven't ended; if there are none no more may begin. For the deciding thread."""
+        running = tuple(actor.run for actor in self._runs.values())
+        if at_once or not running:
+            self.refusal = ConfigError(f"lab {self.name!r} is closed: make a new one")
+        return running
 
     def _stop(self, reason: str | None, timeout: float | None) -> None:
         safe = sum(cell.config.safe_timeout for cell in self.cells.values())
         bound = self.cancel_grace + safe + CLOSING if timeout is None else timeout
         until = monotonic() + bound
         if reason is not None:
-            running = list(self._runs.values())
-            for actor in running:
-                actor.cancel(reason)
-            for run in self._running():
+            running = self.ask(lambda: self._last_runs(at_once=True))
+            for run in running:
+                run.cancel(reason)
+            for run in running:
                 run.reply.wait(max(0.0, until - monotonic()))
         self.lab_actor.stop_devices()
         lost: tuple[str, ...] = tuple(self.cells)

@@ -32,6 +32,7 @@ from actorlab.errors import (
     ActorStopped,
     CallTimeout,
     ConfigError,
+    DeviceFault,
     DeviceQuarantined,
     DeviceUnavailable,
     LeaseTimeout,
@@ -77,6 +78,7 @@ class LabActor(Actor):
         """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
         self._ready: list[tuple[list[Cell], Callable[[bool], object]]] = []
         self._first: dict[str, Reply[None]] = {}
+        self._leaving: dict[str, Reply[None]] = {}
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
         self.pid = os.getpid()
         self._helpers = Helpers(f"actorlab {lab.name}")
@@ -161,7 +163,7 @@ class LabActor(Actor):
             return DeviceUnavailable(f"{request.holder} can't begin: {self._emergency}; lab.rearm() ends the emergency stop")
         for name, _ in request.devices:
             cell = self._cells.get(name)
-            if cell is None:
+            if cell is None or cell.standing is DeviceState.CLOSED:
                 return ConfigError(f"{request.holder} needs {name!r}, which this lab doesn't have any more")
             if cell.standing is DeviceState.QUARANTINED:
                 return cell.unavailable()
@@ -222,12 +224,22 @@ class LabActor(Actor):
             text = f"{name} is held by {cell.holder}" if cell else f"there is no device named {name!r}"
             reply.finish(None, ActorLabError(f"{text}, so it can't be removed"))
             return
-        if cell.actor is not None:
-            cell.actor.down.when_done(lambda _: reply.finish(None, None))
-        else:
-            reply.finish(None, None)
+        self._leaving[name] = reply
+        self._stand(cell, DeviceState.CLOSED)
+        self._refuse_waiting(cell, ConfigError(f"{name} was removed from the lab"))
         self._supervise(ChildRemoved(name))
-        self._forget(cell)
+        self._let_go(cell)
+
+    def _let_go(self, cell: Cell) -> None:
+        """Forget a device that is being removed, once its thread has ended."""
+        if cell.name in self._leaving and cell.name not in self._devices.names:
+            self._forget(cell)
+            self._leaving.pop(cell.name).finish(None, None)
+
+    def _refuse_waiting(self, cell: Cell, error: ActorLabError) -> None:
+        for actor in list(self._waiting.values()):
+            if any(other is cell for other in actor.cells):
+                self._decider.then(actor.refused, error)
 
     def _forget(self, cell: Cell) -> None:
         self._cells.pop(cell.name, None)
@@ -342,6 +354,10 @@ class LabActor(Actor):
         cell = self._cell_of(actor)
         if cell is None:
             return
+        if cell.name in self._leaving:
+            self._supervise(ChildDown(cell.name))
+            self._let_go(cell)
+            return
         if error is not None and not actor.abandoned:
             cell.last_error, cell.why = error, short(error)
         if cell.standing is not DeviceState.QUARANTINED and not self.closing:
@@ -395,9 +411,9 @@ class LabActor(Actor):
         self._stand(cell, DeviceState.QUARANTINED)
         self._available(cell, available=False)
         self._settle_first(cell, cell.unavailable())
-        for actor in list(self._waiting.values()):
-            if any(other is cell for other in actor.cells):
-                self._decider.then(actor.refused, cell.unavailable())
+        if cell.name in self._leaving:
+            self._leaving.pop(cell.name).finish(None, cell.unavailable())
+        self._refuse_waiting(cell, cell.unavailable())
 
     def _lose(self, cell: Cell, reason: str) -> None:
         """Give a device's present life up: its thread may do nothing more through the framework."""
@@ -409,7 +425,7 @@ class LabActor(Actor):
         cell.owes_safe = True
         cell.why = reason
         stack = actor.where()
-        for call in list(actor.stack):
+        for call in (*actor.stack, *actor.unanswered):
             text = f"{cell.name}.{call.member.name}: {cell.name} was given up, because {reason}; it was here:\n{stack}"
             call.finish(None, CallTimeout(text, stack))
         self._supervise(ChildLost(cell.name, reason))
@@ -458,6 +474,10 @@ class LabActor(Actor):
             call.drop(CallTimeout(text))
         self._watch((cell, call, waiting))
 
+    def end(self, call: Call) -> None:
+        """Have a call in progress ended; from any thread."""
+        self._decider.post(lambda _: None if call.done() else self.interrupt(call, "cancel"))
+
     def interrupt(self, call: Call, why: str) -> None:
         """Have a call in progress ended; for the deciding thread."""
         cell: Cell = call.target
@@ -493,7 +513,7 @@ class LabActor(Actor):
         if error is None:
             cell.owes_safe = False
             done(None)
-        elif isinstance(error, ActorStopped):
+        elif isinstance(error, (ActorStopped, DeviceFault)):
             self.when_ready([cell], lambda ready: self._came_back(cell, done, ready=ready))
         elif not done.told:
             self._unsafe(cell, done, f"make_safe raised {short(error)}", error)
@@ -530,7 +550,7 @@ class LabActor(Actor):
         for cell in cells:
             cell.token, cell.holder = STOPPED, self._emergency
         for cell in cells:
-            self.make_safe(cell, partial(tell_emergency, outcome, len(cells), cell.name, reply))
+            self.make_safe(cell, partial(tell_emergency, outcome, len(cells), cell.name, reply, self._events))
         if not cells:
             reply.finish(outcome, None)
 
@@ -552,7 +572,7 @@ class LabActor(Actor):
             standings = [cell.standing for cell in cells]
             if DeviceState.QUARANTINED in standings or DeviceState.CLOSED in standings:
                 self._decider.then(then, False)  # noqa: FBT003 - the argument of a message
-            elif all(standing is DeviceState.IDLE for standing in standings):
+            elif all(cell.standing is DeviceState.IDLE and not cell.mailbox.closed for cell in cells):
                 self._decider.then(then, True)  # noqa: FBT003
             else:
                 self._ready.append((cells, then))
@@ -607,6 +627,8 @@ class LabActor(Actor):
                 cell.mailbox.put(Call(URGENT, None, cell, SAFE, (), {}))
             except ActorStopped:
                 continue
+            if cell.actor is not None and cell.actor.stack:
+                self._helpers.put(cell.actor.interrupt, None, "urgent")
 
     def refuse_in_fork(self) -> None:
         """Refuse to work in a forked child: the threads are the parent's.
@@ -630,10 +652,12 @@ def tell_emergency(
     count: int,
     name: str,
     reply: Reply[dict[str, BaseException | None]],
+    events: EventLog,
     error: BaseException | None,
 ) -> None:
-    """Collect how each device ended, and answer when all have."""
+    """Collect how each device ended, and answer when all have; each is told at once, for those who can't wait for all."""
     outcome[name] = error
+    events.add(name, "emergency", safe=error is None, why="" if error is None else str(error))
     if len(outcome) == count:
         reply.finish(outcome, None)
 

@@ -73,6 +73,7 @@ class SessionActor(RunActor):
         super().__init__(lab, run_id, "lease", (work,), cells=cells, shared=frozenset(), options=options)
         self.session = Session(self, 0, 1, run_id)
         self.granted_to_block: Reply[None] = Reply()
+        self.run.reply.when_done(lambda ended: self.granted_to_block.finish(None, ended.exception(0)))
 
     def _start_body(self, action: rc.StartBody) -> None:
         del action
@@ -90,17 +91,11 @@ class SessionActor(RunActor):
         """Take the end of the block; for the deciding thread."""
         self._body_ended((0, 1, None, error))
 
-    def _end(self, action: rc.End) -> None:
-        run = self.run
-        super()._end(action)
-        self.granted_to_block.finish(None, run.reply.exception(0))
-
 
 SessionActor.deeds = {
     **RunActor.deeds,
     rc.StartBody: SessionActor._start_body,  # noqa: SLF001 - the dispatch table of this class
     rc.AlarmBody: SessionActor._alarm_body,  # noqa: SLF001
-    rc.End: SessionActor._end,  # noqa: SLF001
 }
 
 

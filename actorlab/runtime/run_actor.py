@@ -202,7 +202,10 @@ class RunActor(Actor):
         """Take note of a body's progress; from its own thread."""
         now = monotonic()
         before = self._progress.get(body.index)
-        since = before.since if before is not None else self._began.get(body.index, now)
+        if before is None:
+            since = self._began.get(body.index, now)
+        else:  # another total, or a step back, is another loop, with a pace of its own
+            since = before.since if before.total == total and before.done <= done else now
         self._progress[body.index] = Progress(done, total, message, since, now)
 
     def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:
@@ -236,6 +239,9 @@ class RunActor(Actor):
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
                 self.on(rc.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
                 return
+        if (refusal := self.lab.refusal) is not None:
+            self.on(rc.Refused(refusal))
+            return
         if self.options.lease_timeout is not None and self.cells:
             self._timer(self.options.lease_timeout, self._lease_timeout)
         self.on(rc.Begun())

@@ -44,6 +44,9 @@ class Workers:
 
     def put(self, job: Callable[[], object]) -> None:
         """Have a job run by some thread; for the deciding thread only. A job doesn't raise."""
+        if self._closed:  # a callback: bodies begin no more
+            threading.Thread(target=job, daemon=True, name=f"{self._name}: late worker").start()
+            return
         self._jobs.put(job)
         if not self._armed:
             self._armed = True

@@ -1,4 +1,4 @@
-"""Hold the runtime to one mechanism that ends things: it reaches a body wherever it waits, and the caller hears last."""
+"""Hold the runtime to one mechanism that ends things: it reaches a body wherever it waits; the caller hears last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -34,10 +34,8 @@ from actorlab import (
     task,
     track,
 )
-from actorlab.simulation import Bench, Laser, Oven
-
-if TYPE_CHECKING:
-    from tests.runtime.conftest import Gate
+from actorlab.simulation import Bench, Laser
+from tests.runtime.conftest import Gate
 
 Until = Callable[[Run[Any], RunState], None]
 
@@ -226,7 +224,12 @@ def test_it_drops_asked_calls_that_have_not_begun_and_ends_the_one_that_has(lab:
 def test_it_ends_the_wait_for_a_lease_and_makes_nothing_safe(lab: Lab, gate: Gate) -> None:
     log: list[str] = []
     lamp = lab.add("lamp", Lamp, log)
-    holder = lab.start(lambda lamp: (gate.stop(), lamp.set(1)), lamp)
+
+    def hold(lamp: Lamp) -> None:
+        gate.stop()
+        lamp.set(1)
+
+    holder = lab.start(hold, lamp)
     gate.reached()
     queued = lab.start(lambda lamp: lamp.set(2), lamp)
     queued.cancel("not needed")
@@ -563,7 +566,7 @@ def test_a_run_that_takes_longer_than_its_timeout_is_stopped(lab: Lab) -> None:
 
 def test_the_wait_for_the_lease_is_no_part_of_the_timeout(lab: Lab, gate: Gate) -> None:
     lamp = lab.add("lamp", Lamp, [])
-    lab.start(lambda lamp: (lamp, gate.stop()), lamp)
+    lab.start(lambda lamp: gate.stop(), lamp)  # noqa: ARG005 - it only holds the device
     gate.reached()
     patient = lab.start(task(lambda lamp: lamp.set(1)).options(timeout=0.3, name="patient"), lamp)
     with pytest.raises(TimeoutError, match="waiting after"):
@@ -604,11 +607,8 @@ def test_an_asyncio_timeout_cancels_the_run_and_is_left_when_the_device_has_stop
     lamp = lab.add("lamp", Lamp, log)
     at_the_end: list[list[str]] = []
 
-    class Begun:
-        def arrive(self) -> None: ...
-
     async def main() -> None:
-        run = lab.start(lambda lamp: lamp.warm_up(Begun()), lamp)
+        run = lab.start(lambda lamp: lamp.warm_up(Gate()), lamp)
         try:
             async with asyncio.timeout(0.1):
                 await run
@@ -631,15 +631,14 @@ def test_runs_are_awaited_together_in_an_event_loop(lab: Lab) -> None:
 def test_ctrl_c_in_lab_run_cancels_the_run_waits_for_it_and_goes_on(lab: Lab) -> None:
     log: list[str] = []
     lamp = lab.add("lamp", Lamp, log)
-    main = threading.main_thread().ident
-    assert main is not None
+    main = threading.main_thread().ident or 0
 
-    class Begun:
+    class Interrupting(Gate):
         def arrive(self) -> None:
             signal.pthread_kill(main, signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        lab.run(lambda lamp: lamp.warm_up(Begun()), lamp)
+        lab.run(lambda lamp: lamp.warm_up(Interrupting()), lamp)
     assert log == ["warming up", "safe"]
     assert lab.runs[-1].state is RunState.CANCELLED
     assert lab.runs[-1].reasons == (f"{lab.runs[-1].id} is cancelled: Ctrl-C",)
@@ -669,7 +668,8 @@ with Lab(cancel_grace=2) as lab:
 
 
 def test_ctrl_c_in_a_program_makes_safe_closes_and_ends_it() -> None:
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=pipe, stderr=pipe, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "warming up\n"
         program.send_signal(signal.SIGINT)
@@ -682,7 +682,12 @@ def test_ctrl_c_in_a_program_makes_safe_closes_and_ends_it() -> None:
 def test_a_body_that_raises_system_exit_has_failed_and_hurts_nobody(lab: Lab) -> None:
     log: list[str] = []
     lamp = lab.add("lamp", Lamp, log)
-    run = lab.start(lambda lamp: (lamp.set(1), sys.exit(3)), lamp)
+
+    def leave(lamp: Lamp) -> None:
+        lamp.set(1)
+        sys.exit(3)
+
+    run = lab.start(leave, lamp)
     with pytest.raises(Exception, match="SystemExit"):
         run.result(5)
     assert run.state is RunState.FAILED
@@ -713,12 +718,9 @@ def test_many_cancels_at_any_moment_end_every_run_and_leave_the_device_usable(la
     log: list[str] = []
     lamp = lab.add("lamp", Lamp, log)
 
-    class Nothing:
-        def arrive(self) -> None: ...
-
     def body(lamp: Lamp) -> None:
         try:
-            lamp.warm_up(Nothing())
+            lamp.warm_up(Gate())
         finally:
             lamp.off()
 

@@ -1,4 +1,4 @@
-"""Hold the runtime to its leases: arguments are the lease, holders never wait, the device itself refuses everybody else."""
+"""Hold the runtime to its leases: arguments are the lease, holders never wait, the device refuses everybody else."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_queued_run_touches_nothing_and_says_who_it_waits_for(lab: Lab, gate: 
     assert log == []
     gate.open()
     assert queued.result(5) == 3
-    assert queued.reasons == ()
+    assert not queued.reasons
     assert log == ["set 3"]
 
 
@@ -394,7 +394,7 @@ def test_a_handle_is_refused_after_its_run_has_ended(lab: Lab) -> None:
     log: list[str] = []
     lamp = lab.add("lamp", Lamp, log)
     kept: list[Lamp] = []
-    lab.run(lambda lamp: kept.append(lamp), lamp)
+    lab.run(kept.append, lamp)
     with pytest.raises(NotLeased, match="has ended"):
         kept[0].set(1)
     assert log == []

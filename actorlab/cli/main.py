@@ -1,0 +1,113 @@
+"""Offer actorlab on the command line: run an experiment, draw it, look at the devices, simulate a bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+# Each command imports what it needs when it is called: `actorlab --help` and a mistyped option are answered at once.
+
+app = typer.Typer(
+    help="Orchestrate laboratory instruments.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Program = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE[:NAME]", help="A Python file, and the workflow, task or function in it that is meant."
+    ),
+]
+LabFile = Annotated[
+    Path | None,
+    typer.Option("--lab", metavar="FILE", help="The lab's file. Default: lab.yaml beside FILE, or else here."),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter", "-p", metavar="NAME=VALUE", help="A parameter: text, a,b,c or JSON; or a device's name."
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+
+
+@app.command()
+def run(
+    program: Program,
+    lab: LabFile = None,
+    parameters: Parameters = None,
+    *,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one event a line, as JSON; the result is the last.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run an experiment on the devices of a lab.
+
+    Ctrl-C cancels it and waits until the devices are safe; a second one is an emergency stop, a third leaves at once.
+    It exits with 0, with 1 if the experiment failed, 2 if it was asked for wrongly, 130 if it was interrupted.
+    """
+    from actorlab.cli.displays import display_for  # noqa: PLC0415 - see above
+    from actorlab.cli.ordering import order  # noqa: PLC0415
+    from actorlab.cli.running import carry_out  # noqa: PLC0415
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        ordered = order(program, lab, parameters or [])
+        display = display_for(json=json, quiet=quiet, debug=debug)
+    raise typer.Exit(carry_out(ordered, display))
+
+
+@app.command()
+def graph(
+    program: Program,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture's file: .svg, or .mmd for Mermaid.")],
+    lab: LabFile = None,
+    parameters: Parameters = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """Draw a workflow: what follows what, and why; no device is touched."""
+    from actorlab.cli.picturing import picture  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        typer.echo(picture(program, lab, parameters or [], output))
+
+
+@app.command()
+def devices(lab: LabFile = None, *, debug: Debug = False) -> None:
+    """Connect each device of a lab, and tell who it says it is."""
+    from actorlab.cli.listing import list_devices  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        raise typer.Exit(list_devices(lab))
+
+
+@app.command()
+def bench(
+    time_scale: Annotated[float, typer.Option(help="So many seconds of physics pass in one second.")] = 1.0,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    *,
+    any_port: Annotated[bool, typer.Option("--any-port", help="Take free ports, and not the standard ones.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate a bench of instruments until Ctrl-C; print their addresses."""
+    from actorlab.cli.benching import serve_bench  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        serve_bench(time_scale, host, any_port=any_port)
+
+
+if __name__ == "__main__":  # `python -m actorlab.cli.main` is the command, too, where scripts aren't on the path
+    app(prog_name="actorlab")

@@ -1,0 +1,52 @@
+"""Draw a workflow without a lab: its devices are names only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from actorlab.arguments import DeviceRef
+from actorlab.cli.binding import bind_parameters, split_parameters
+from actorlab.cli.program import lab_file_for, load_program, split_program
+from actorlab.config import read_lab_file
+from actorlab.drawing import draw
+from actorlab.drawing_svg import graph_svg
+from actorlab.errors import ConfigError, WorkflowError
+from actorlab.task import Workflow
+
+__all__ = ["picture"]
+
+
+class DrawnDevice(DeviceRef):
+    """Stand for a device while a workflow is drawn; nothing can be done with it."""
+
+    def __init__(self, name: str) -> None:
+        self._actorlab_name = name
+
+    def __getattr__(self, member: str) -> NoReturn:
+        """Refuse to act."""
+        if member.startswith("_"):
+            raise AttributeError(member)
+        message = f"the workflow uses {self._actorlab_name}.{member} itself: put it in a task"
+        raise WorkflowError(message)
+
+
+def picture(program: str, lab: Path | None, parameters: list[str], output: Path) -> str:
+    """Write a workflow's picture to a file, and say what is in it. Raise `ActorLabError` if that can't be."""
+    if output.suffix not in (".svg", ".mmd"):
+        message = f"-o {output}: it draws .svg, or .mmd for Mermaid"
+        raise ConfigError(message)
+    file, name = split_program(program)
+    task = load_program(file, name)
+    if not isinstance(task, Workflow):
+        message = f"{task.name} isn't a workflow, so there is nothing to draw: a task is one step"
+        raise ConfigError(message)
+    lab_file = lab_file_for(file, lab)
+    devices = None if lab_file is None else {key: item.factory for key, item in read_lab_file(lab_file).devices.items()}
+    binding = bind_parameters(task, split_parameters(parameters), devices)
+    drawn: dict[str, Any] = {device: DrawnDevice(device) for device in binding.devices}
+    args, kwargs = binding.resolved(drawn.__getitem__)
+    graph = draw(task, tuple(args), kwargs).graph
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(graph_svg(graph) if output.suffix == ".svg" else graph.mermaid(), encoding="utf-8")
+    return f"{output}: {len(graph.nodes)} steps of {task.name} in {len(graph.layers())} layers"

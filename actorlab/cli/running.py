@@ -1,0 +1,189 @@
+"""Run an experiment: one thread opens the lab and waits for the run, the main thread shows it and hears the signals."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias, assert_never
+
+from actorlab.cli.displays import Display
+from actorlab.cli.ordering import Order
+from actorlab.cli.signals import Signalled, listening
+from actorlab.cli.telling import FAILED, INTERRUPTED, WRONG_USE
+from actorlab.config import ConfiguredLab
+from actorlab.errors import ConfigError, RunCancelled, WorkflowError
+from actorlab.runtime.events import Event, Subscription
+from actorlab.runtime.run import Run
+
+__all__ = ["carry_out"]
+
+TICK: Final = 0.1
+EMERGENCY: Final = 2.0
+"""An emergency stop waits at most so many seconds for the devices."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """There is a lab; its devices are still to be connected."""
+
+    lab: ConfiguredLab
+    events: Subscription
+
+
+@dataclass(frozen=True)
+class Began:
+    """The run was started."""
+
+    run: Run[Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run has ended and the lab is closed; `run` is None if it never began."""
+
+    run: Run[Any] | None
+    value: Any
+    error: BaseException | None
+
+
+Message: TypeAlias = Opened | Began | Ended | Signalled
+
+
+def carry_out(order: Order, display: Display) -> int:
+    """Run an experiment to its end, and return the exit code."""
+    watch = Watch(display)
+    worker = threading.Thread(target=work, args=(order, watch.inbox, watch), name="actorlab cli: the lab", daemon=True)
+    with listening(watch.inbox.put), display:
+        worker.start()
+        ended = watch.until_end()
+        worker.join()
+    display.result(ended.run, ended.value, ended.error)
+    return exit_code(ended, interrupted=watch.interrupted)
+
+
+def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
+    """Open the lab with the devices that are needed, run the task, close the lab; for a thread of its own."""
+    run: Run[Any] | None = None
+    value: Any = None
+    error: BaseException | None = None
+    try:
+        with ConfiguredLab(order.config) as lab:
+            inbox.put(Opened(lab, lab.events.subscribe()))
+            needed = order.binding.devices
+            for name in [name for name in order.config.devices if name in needed]:
+                watch.refuse_if_interrupted()
+                lab.add_configured(name)
+            args, kwargs = order.binding.resolved(lab.device)
+            watch.refuse_if_interrupted()
+            run = lab.start(order.task, *args, **kwargs)
+            inbox.put(Began(run))
+            value = run.result()
+    except BaseException as raised:  # noqa: BLE001 - the thread boundary: the main thread tells it
+        error = raised
+    inbox.put(Ended(run, value, error))
+
+
+def exit_code(ended: Ended, *, interrupted: str) -> int:
+    """Return how the command ends."""
+    if ended.error is None:
+        return 0
+    if interrupted and isinstance(ended.error, RunCancelled):
+        return INTERRUPTED
+    never_began = ended.run is None and isinstance(ended.error, ConfigError | WorkflowError | TypeError)
+    return WRONG_USE if never_began else FAILED
+
+
+class Watch:
+    """What the main thread knows; its inbox is a `SimpleQueue`, whose `put` a signal handler may call."""
+
+    def __init__(self, display: Display) -> None:
+        self.inbox: SimpleQueue[Message] = SimpleQueue()
+        self.interrupted = ""
+        """The first signal's name: written by the main thread, read by both."""
+        self._display = display
+        self._lab: ConfiguredLab | None = None
+        self._events: Subscription | None = None
+        self._run: Run[Any] | None = None
+
+    def refuse_if_interrupted(self) -> None:
+        """Raise `RunCancelled` if a signal came before the run began; for the working thread."""
+        if self.interrupted:
+            message = f"nothing was run: {self.interrupted} came first"
+            raise RunCancelled(message, reason=self.interrupted)
+
+    def until_end(self) -> Ended:
+        """Show what happens, and hear signals, until everything has ended."""
+        pause = TICK
+        while True:
+            message = self._next(pause)
+            match message:
+                case Opened(lab, events):
+                    self._lab, self._events = lab, events
+                case Began(run):
+                    self._run = run
+                    self._display.look(run)
+                    self._cancel_if_interrupted()
+                case Signalled(name, number):
+                    self._interrupt(name, number)
+                case Ended():
+                    self._hear()
+                    self._display.look(message.run)
+                    return message
+                case None:
+                    began = time.monotonic()
+                    self._hear()
+                    self._display.look(self._run)
+                    pause = max(
+                        TICK, 5 * (time.monotonic() - began)
+                    )  # a large picture must not slow down what it shows
+                case _:
+                    assert_never(message)
+
+    def _next(self, seconds: float) -> Message | None:
+        try:
+            return self.inbox.get(timeout=seconds)
+        except Empty:
+            return None
+
+    def _hear(self) -> list[Event]:
+        """Pass on the events that have come."""
+        heard: list[Event] = []
+        while self._events is not None and (event := self._events.get(0)) is not None:
+            heard.append(event)
+            self._display.event(event)
+        return heard
+
+    def _cancel_if_interrupted(self) -> None:
+        if self.interrupted and self._lab is not None:
+            for run in self._lab.runs:
+                run.cancel(f"{self.interrupted} came")
+
+    def _interrupt(self, name: str, number: int) -> None:
+        self._hear()
+        if number > 1:
+            self._stop_at_once(name)
+        self.interrupted = name
+        self._cancel_if_interrupted()
+        self._display.say(f"{name}: stopping, and making the devices safe; once more is an emergency stop")
+
+    def _stop_at_once(self, name: str) -> None:
+        """Stop in an emergency: wait a little, say what isn't known to be safe, and leave the process."""
+        lab = self._lab
+        unsafe: dict[str, str] = {}
+        if lab is not None:
+            self._display.say(f"{name}: emergency stop")
+            unsafe = dict.fromkeys(lab.cells, f"it didn't answer within {EMERGENCY:g} s")
+            lab.emergency_stop(f"{name} came twice").wait(EMERGENCY)
+            for event in self._hear():
+                if event.kind == "emergency":
+                    unsafe[event.subject] = event.data["why"]
+        self._display.leave(
+            safe=[cell for cell, why in unsafe.items() if not why], unsafe={k: v for k, v in unsafe.items() if v}
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)

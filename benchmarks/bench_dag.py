@@ -1,0 +1,130 @@
+"""Time the steps of a large workflow, next to graphlib with a thread pool, and at several sizes.
+
+Drawing is timed apart: `lab.start` draws and compiles in its caller's thread and returns as the run begins.
+Run it with ``python -m benchmarks.bench_dag [--quick]``.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from graphlib import TopologicalSorter
+from queue import SimpleQueue
+from typing import Any
+
+from actorlab import Lab, task, workflow
+from benchmarks.harness import FULL, Effort, Row, Timings, main, take_turns
+
+LAYER = 100
+GROWTH = {10_000: 1.2, 100_000: 2.0}
+"""How much longer a step of so many may take than one of the smallest."""
+SIZES = (1_000, *GROWTH)
+FEWER_ROUNDS = 3
+"""So many rounds do for the largest, which takes some seconds."""
+
+Parents = list[list[int]]
+
+
+def layered(size: int) -> Parents:
+    """Return, for each step, one to three parents in the layer before its own."""
+    chance = random.Random(1)
+    return [
+        chance.sample(range((step // LAYER - 1) * LAYER, step // LAYER * LAYER), chance.randint(1, 3))
+        if step >= LAYER
+        else []
+        for step in range(size)
+    ]
+
+
+def nothing(*values: object) -> object:
+    """Do nothing with the results of some steps."""
+    del values
+    return None
+
+
+step = task(nothing)
+
+
+@workflow
+def steps(parents: Parents) -> object:
+    """Call the steps in the order of their numbers."""
+    results: list[Any] = []
+    for mine in parents:
+        results.append(step(*[results[parent] for parent in mine]))
+    return results[-1]
+
+
+def by_graphlib(parents: Parents, pool: Executor) -> float:
+    """Run the graph by a `TopologicalSorter` and a pool, and return the seconds per step."""
+    begin = time.perf_counter()
+    sorter = TopologicalSorter(dict(enumerate(parents)))
+    sorter.prepare()
+    values: dict[int, object] = {}
+    done: SimpleQueue[tuple[int, object]] = SimpleQueue()
+
+    def job(number: int) -> None:
+        done.put((number, nothing(*[values[parent] for parent in parents[number]])))
+
+    while sorter.is_active():
+        for number in sorter.get_ready():
+            pool.submit(job, number)
+        number, value = done.get()
+        values[number] = value
+        sorter.done(number)
+    return (time.perf_counter() - begin) / len(parents)
+
+
+def by_lab(parents: Parents, lab: Lab, drawing: list[float]) -> float:
+    """Run the graph in a lab, and return the seconds per step; those of drawing it are added to a list."""
+    begin = time.perf_counter()
+    run = lab.start(steps, parents)
+    drawn = time.perf_counter()
+    run.result()
+    end = time.perf_counter()
+    drawing.append((drawn - begin) / len(parents))
+    return (end - drawn) / len(parents)
+
+
+def bench(effort: Effort) -> list[Row]:
+    """Time graphs of several sizes, all in one run."""
+    with Lab("steps") as lab, ThreadPoolExecutor(8) as pool:
+        sizes = SIZES if effort is FULL else SIZES[:1]
+        timings = Timings()
+        for size in sizes:
+            rounds = effort.rounds if size < SIZES[-1] else min(effort.rounds, FEWER_ROUNDS)
+            timings |= timed(size, lab, pool, rounds)
+    against = [timings.row(name(size), other(size), 0.8) for size in sizes]
+    return against + [growth(timings, name(SIZES[0]), name(size), GROWTH[size]) for size in sizes[1:]]
+
+
+def timed(size: int, lab: Lab, pool: Executor, rounds: int) -> Timings:
+    """Time one size."""
+    parents = layered(size)
+    drawing: list[float] = []
+    mine, others = partial(by_lab, parents, lab, drawing), partial(by_graphlib, parents, pool)
+    found = take_turns({name(size): mine, other(size): others}, rounds)
+    found[f"drawing 1 of {size:,}"] = drawing[1:]
+    return found
+
+
+def growth(timings: Timings, small: str, large: str, most: float) -> Row:
+    """Compare two sizes, whose rounds don't belong together."""
+    rounds = min(len(timings[small]), len(timings[large]))
+    cut = Timings({large: sorted(timings[large])[:rounds], small: sorted(timings[small])[:rounds]})
+    return cut.row(large, small, most)
+
+
+def name(size: int) -> str:
+    """Name a row of the lab's."""
+    return f"step, 1 of {size:,}"
+
+
+def other(size: int) -> str:
+    """Name a row of graphlib's."""
+    return f"graphlib and a pool of 8, 1 of {size:,}"
+
+
+if __name__ == "__main__":
+    main(bench)
