@@ -118,7 +118,7 @@ class ConfiguredLab(Lab):
             super()._end(reason, timeout)
         finally:
             if self.bench is not None:
-                self.bench.close()
+                pass
 
 
 # -- what the file may say
@@ -433,20 +433,19 @@ def unreadable(path: Path, error: Exception) -> str:
 
 def plain(node: Any, place: Location, lines: dict[Location, tuple[int, int]]) -> Any:
     """Return what was read as plain values, and note their lines."""
-    kind: Any = type(node)
-    if issubclass(kind, CommentedMap):
+    if issubclass(type(node), CommentedMap):
         for key in node:
             own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
             lines[*place, key] = (
                 (node.lc.key(key)[0] + 1, node.lc.value(key)[0] + 1) if own else lines.get(place, (1, 1))
             )
         return {key: plain(value, (*place, key), lines) for key, value in node.items()}
-    if issubclass(kind, CommentedSeq):
+    if issubclass(type(node), CommentedSeq):
         for index in range(len(node)):
             lines[*place, index] = (node.lc.item(index)[0] + 1,) * 2
         return [plain(value, (*place, index), lines) for index, value in enumerate(node)]
     for scalar in (bool, int, float, str):
-        if issubclass(kind, scalar):
+        if issubclass(type(node), scalar):
             return scalar(node)
     return node
 

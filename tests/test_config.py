@@ -153,7 +153,9 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
             "devices.laser.restart has no key 'limt'; did you mean 'limit'?",
             id="key of a policy",
         ),
-        pytest.param("devices:\n  oven:\n    address: bench:oven", 2, "devices.oven needs the key 'class'", id="no class"),
+        pytest.param(
+            "devices:\n  oven:\n    address: bench:oven", 2, "devices.oven needs the key 'class'", id="no class"
+        ),
         pytest.param(
             "devices:\n  oven:\n    class: actorlab.simulation:Ovenn",
             3,
@@ -168,7 +170,9 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
         ),
         pytest.param("devices:\n  oven:\n    class: Oven", 3, "names no class: write module:Class", id="no module"),
         pytest.param("devices:\n  oven:\n    class: 3", 3, "3 is no class: write module:Class", id="number as class"),
-        pytest.param("devices:\n  pi:\n    class: math:pi", 3, "'math:pi' is a float, which makes no device", id="no class"),
+        pytest.param(
+            "devices:\n  pi:\n    class: math:pi", 3, "'math:pi' is a float, which makes no device", id="no class"
+        ),
         pytest.param(
             "devices:\n  oven:\n    class: actorlab.simulation:Oven",
             3,
@@ -190,7 +194,10 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
         pytest.param("max_runs: 0", 1, "max_runs: input should be greater than 0, not 0", id="number of the lab"),
         pytest.param("devices: [laser]", 1, "devices: input should be a valid dictionary, not ['laser']", id="a list"),
         pytest.param(
-            f"devices:\n  {LASER}\n  laser: {{}}", 3, "the name 'laser' is there already; each can stand only once", id="twice"
+            f"devices:\n  {LASER}\n  laser: {{}}",
+            3,
+            "the name 'laser' is there already; each can stand only once",
+            id="twice",
         ),
         pytest.param(
             f"devices:\n  {LASER}\n  pump:\n    class: actorlab.simulation:Laser\n    address: bench:laser",
@@ -224,9 +231,14 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
             id="contradiction",
         ),
         pytest.param(
-            f"devices:\n  {LASER[:-1]},\n   faults: [ValueErr]}}", 3, "devices.laser.faults.0: 'ValueErr' names no class", id="fault"
+            f"devices:\n  {LASER[:-1]},\n   faults: [ValueErr]}}",
+            3,
+            "devices.laser.faults.0: 'ValueErr' names no class",
+            id="fault",
         ),
-        pytest.param("devices:\n\t- x", 2, "this is no YAML: found character '\\t' that cannot start any token", id="tab"),
+        pytest.param(
+            "devices:\n\t- x", 2, "this is no YAML: found character '\\t' that cannot start any token", id="tab"
+        ),
         pytest.param("- laser", 1, "a lab's file begins with a key, such as devices:", id="no mapping"),
         pytest.param("", 1, "a lab's file begins with a key, such as devices:", id="nothing"),
     ],

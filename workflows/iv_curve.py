@@ -49,7 +49,7 @@ def mount(stage: Stage, sample: str) -> None:
 
 
 @task(retries=2)
-def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float, points: int) -> Curve:
+def curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float, points: int) -> Curve:
     """Measure the curve of the sample on the stage, 0 to 0.8 V."""
     progress(0, None, f"heating to {kelvin:g} K")
     oven.heat_to(kelvin)
@@ -66,22 +66,22 @@ def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float, 
 
 
 @task
-def save(curve: Curve, folder: Path) -> CurveReport:
+def save(measured: Curve, folder: Path) -> CurveReport:
     """Save the curve as CSV; the ideality is that of the exponential part."""
     folder /= f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
-    data = folder / f"iv_curve_{curve.kelvin:g}K.csv"
-    volts, amperes = np.array(curve.volts), np.array(curve.amperes)
+    data = folder / f"iv_curve_{measured.kelvin:g}K.csv"
+    volts, amperes = np.array(measured.volts), np.array(measured.amperes)
     table = np.column_stack([volts, amperes])
     np.savetxt(data, table, fmt="%.6g", delimiter=",", header="voltage_v,current_a", comments="")
     lowest, highest = EXPONENTIAL
     exponential = (amperes > lowest) & (amperes < highest)
     slope = np.polyfit(volts[exponential], np.log(amperes[exponential]), 1)[0]
-    return CurveReport(round(float(1 / (slope * BOLTZMANN_EV * curve.kelvin)), 3), data)
+    return CurveReport(round(float(1 / (slope * BOLTZMANN_EV * measured.kelvin)), 3), data)
 
 
 @workflow
-def measure(
+def iv_curve(
     stage: Stage,
     oven: Oven,
     smu: SourceMeter,
@@ -94,9 +94,9 @@ def measure(
     """Mount a sample, measure its curve at a temperature (K), and save it."""
     cleanup(all_off, oven, smu)
     mount(stage, sample)
-    return save(iv_curve(stage, oven, smu, kelvin, points), folder)
+    return save(curve(stage, oven, smu, kelvin, points), folder)
 
 
 if __name__ == "__main__":
     with lab_from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
-        print(lab.run(measure, lab.device("stage"), lab.device("oven"), lab.device("smu")))
+        print(lab.run(iv_curve, lab.device("stage"), lab.device("oven"), lab.device("smu")))

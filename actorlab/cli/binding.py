@@ -164,7 +164,7 @@ class Wanted:
         """Return a device by its name, if the lab has it and it is of the right class."""
         if devices is None:
             return Chosen(name)
-        wanted = None if hint in (Empty, Any, object) else class_of(hint)
+        wanted: Any = None if hint in (Empty, Any, object) else class_of(hint)
         if name not in devices:
             raise ConfigError(self.no_device(name, wanted, list(devices)))
         found = devices[name]

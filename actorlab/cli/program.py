@@ -48,22 +48,20 @@ def is_own_task(item: Any, module: ModuleType) -> bool:
 
 
 def obvious(file: Path, tasks: dict[str, Task[..., Any]]) -> Task[..., Any]:
-    """Return the task that is named like its file, or else the only workflow, or else the only task."""
+    """Return the workflow that is named like its file, or the only one; without workflows, the task."""
     workflows = {key: item for key, item in tasks.items() if isinstance(item, Workflow)}
-    if file.stem in tasks:
-        return tasks[file.stem]
-    for group in (workflows, tasks):
-        if len(group) == 1:
-            return next(iter(group.values()))
+    group = workflows or tasks
+    if file.stem in group:
+        return group[file.stem]
+    if len(group) == 1:
+        return next(iter(group.values()))
     if not tasks:
         message = (
             f"{file} defines no workflow and no task: decorate the function that is meant with @workflow or @task, "
         )
         message += f"or name it: {file}:NAME"
         raise ConfigError(message)
-    message = (
-        f"{file} defines {', '.join(workflows or tasks)}: say which, as in {file}:{next(iter(workflows or tasks))}"
-    )
+    message = f"{file} defines {', '.join(group)}: say which, as in {file}:{next(iter(group))}"
     raise ConfigError(message)
 
 

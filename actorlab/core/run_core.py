@@ -1,247 +1,64 @@
 """Decide the life of one run: its lease, its steps, their retries, and the order in which it ends.
 
 A run is a plan of steps; a single task is a plan of one. Events and the time go in, actions come out, and nothing else
-changes the state. However a run ends, it ends in this order: bodies, fence, clean-ups, safe states, release, terminal state.
+changes the state. However a run ends, it ends in this order: bodies, fence, clean-ups, safe states, release, terminal
+state.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from actorlab.core.plan import Countdown, Plan
 from actorlab.core.restart import Restart, RestartLimiter, RestartPolicy
+from actorlab.core.run_events import (
+    ASK_LEASE,
+    RELEASE_LEASE,
+    Action,
+    AlarmBody,
+    AwaitDevices,
+    Begun,
+    BodyEnded,
+    ChildBegun,
+    ChildEnded,
+    CleanupEnded,
+    DevicesLost,
+    DevicesReady,
+    End,
+    Fence,
+    FenceBody,
+    FreeBodies,
+    GraceOver,
+    Granted,
+    HoldBodies,
+    MadeSafe,
+    MakeSafe,
+    Moved,
+    Pause,
+    Refused,
+    Released,
+    Resume,
+    RetryDue,
+    SetTimer,
+    StartBody,
+    StartCleanup,
+    StepMoved,
+    StepTimedOut,
+    Stood,
+    StopChildren,
+    Stopped,
+)
 from actorlab.core.run_state import LEGAL, RunState
 from actorlab.errors import AskDeadlock, ConfigError, NotLeased, RunTimeout, WorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["RunCore", "RunSpec"]
 
 S = RunState
 
-
-# -- events
-
-
-class Begun(NamedTuple):
-    """The run is asked to begin."""
-
-
-class Granted(NamedTuple):
-    """It has its lease."""
-
-
-class Refused(NamedTuple):
-    """It can't have its lease, ever or in time."""
-
-    error: BaseException
-    timed_out: bool = False
-
-
-class BodyEnded(NamedTuple):
-    """A body of a step returned (`error` is None) or raised."""
-
-    step: int
-    attempt: int
-    error: BaseException | None = None
-    draw: float = 0.0
-
-
-class Stopped(NamedTuple):
-    """Somebody or something ends the run: the first such event fixes how."""
-
-    state: RunState
-    reason: str
-    error: BaseException | None = None
-    counted: bool = False
-    """It is the run's own timeout, which stands still while the run is paused."""
-    hurry: bool = False
-    """Leave the clean-ups out: an emergency stop."""
-
-
-class StepTimedOut(NamedTuple):
-    """One step took longer than its own limit."""
-
-    step: int
-    attempt: int
-
-
-class GraceOver(NamedTuple):
-    """The time in which alarmed bodies could end has passed, for one step or (-1) for the run."""
-
-    step: int = -1
-
-
-class RetryDue(NamedTuple):
-    """The delay before a retry has passed."""
-
-    step: int
-    attempt: int
-
-
-class DevicesReady(NamedTuple):
-    """The devices of a step that waits for its retry serve again."""
-
-    step: int
-
-
-class DevicesLost(NamedTuple):
-    """They won't come back."""
-
-    step: int
-
-
-class ChildBegun(NamedTuple):
-    """A body started a child run."""
-
-
-class ChildEnded(NamedTuple):
-    """A child run of a body has ended."""
-
-
-class CleanupEnded(NamedTuple):
-    """A clean-up step has ended, well or not."""
-
-    index: int
-    error: BaseException | None = None
-
-
-class MadeSafe(NamedTuple):
-    """A device was made safe, or couldn't be."""
-
-    device: str
-    error: BaseException | None = None
-
-
-class Released(NamedTuple):
-    """The lease was given back."""
-
-
-class Pause(NamedTuple):
-    """Somebody wants the run to stand still."""
-
-    reason: str
-
-
-class Resume(NamedTuple):
-    """Somebody wants it to go on."""
-
-
-class Stood(NamedTuple):
-    """The body of a step stands at a checkpoint."""
-
-    step: int
-
-
-Event = (
-    Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | GraceOver | RetryDue | DevicesReady | DevicesLost
-    | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood
-)  # fmt: skip
-
-
-# -- actions
-
-
-class AskLease(NamedTuple):
-    """Ask for the lease."""
-
-
-class StartBody(NamedTuple):
-    """Start a body of a step."""
-
-    step: int
-    attempt: int
-
-
-class AlarmBody(NamedTuple):
-    """Let the body of a step meet `Cancelled` at its next checkpoint, and interrupt its calls."""
-
-    step: int
-    reason: str
-
-
-class StopChildren(NamedTuple):
-    """Stop the child runs."""
-
-    reason: str
-
-
-class FenceBody(NamedTuple):
-    """Take everything from the body of a step: it is abandoned."""
-
-    step: int
-
-
-class Fence(NamedTuple):
-    """Take every device from every body of the run."""
-
-
-class SetTimer(NamedTuple):
-    """Send `event` after some seconds."""
-
-    seconds: float
-    event: Any
-
-
-class AwaitDevices(NamedTuple):
-    """Tell when the devices of a step serve again, or that they won't."""
-
-    step: int
-
-
-class HoldBodies(NamedTuple):
-    """Let bodies stand at their next pause point."""
-
-
-class FreeBodies(NamedTuple):
-    """Let them go on."""
-
-
-class StartCleanup(NamedTuple):
-    """Start a clean-up step."""
-
-    index: int
-
-
-class MakeSafe(NamedTuple):
-    """Make a device safe."""
-
-    device: str
-
-
-class ReleaseLease(NamedTuple):
-    """Give the lease back, or withdraw the request for it."""
-
-
-class End(NamedTuple):
-    """Publish how it ended."""
-
-    state: RunState
-
-
-class Moved(NamedTuple):
-    """The run's state changed."""
-
-    old: RunState
-    new: RunState
-
-
-class StepMoved(NamedTuple):
-    """A step's state changed."""
-
-    step: int
-    old: RunState
-    new: RunState
-
-
-Action = (
-    AskLease | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices | HoldBodies | FreeBodies
-    | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
-)  # fmt: skip
-
-ASK_LEASE: Final = AskLease()
-RELEASE_LEASE: Final = ReleaseLease()
 
 class OneStep:
     """Count down a plan of one step, which needs no counting."""
@@ -269,7 +86,9 @@ USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
 """A retry would only meet them again."""
 
 
-NO_ACTIONS: Final[list[Any]] = []
+NO_ACTIONS: Final[list[Action]] = []
+NOTHING: Final[Mapping[int, Any]] = MappingProxyType({})
+
 
 class RunSpec(NamedTuple):
     """What is known of a run before it begins; times in seconds."""
@@ -277,9 +96,9 @@ class RunSpec(NamedTuple):
     plan: Plan
     cancel_grace: float = 10.0
     timeout: float | None = None
-    retries: dict[int, RestartPolicy] = {}
-    step_timeouts: dict[int, float] = {}
-    units: dict[int, None] = {}
+    retries: Mapping[int, RestartPolicy] = NOTHING
+    step_timeouts: Mapping[int, float] = NOTHING
+    units: Mapping[int, None] = NOTHING
     """Steps that are runs of their own: they end by themselves within their own bound, and are never abandoned."""
     cleanups: int = 0
     devices: tuple[str, ...] = ()
@@ -357,12 +176,13 @@ class RunCore:
         self._timeout_at: float | None = None
         self._timeout_left = spec.timeout
         self._step_clocks: dict[int, float] = {}  # when the time of a step is up; while paused, what is left of it
-        self._out: list[Any] = NO_ACTIONS
+        self._out: list[Action] = NO_ACTIONS
 
-    def handle(self, event: Any, now: float) -> list[Any]:
+    def handle(self, event: Any, now: float) -> list[Action]:
         """Take one event and return the actions that follow from it, in order."""
-        self._out = out = []
-        HANDLERS[event.__class__](self, event, now)
+        out: list[Action] = []
+        self._out = out
+        self.HANDLERS[event.__class__](self, event, now)
         self._out = NO_ACTIONS
         return out
 
@@ -520,7 +340,9 @@ class RunCore:
                 self._out.append(SetTimer(self.spec.cancel_grace, GraceOver(step)))
 
     def _step_timeout_error(self, step: int) -> BaseException:
-        return RunTimeout(f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s, and was stopped")
+        return RunTimeout(
+            f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s, and was stopped"
+        )
 
     # -- stopping
 
@@ -677,11 +499,11 @@ class RunCore:
 
     def _cleanup_ended(self, event: CleanupEnded, now: float) -> None:
         del now
-        if event.index != self._cleaning:
+        if event.number != self._cleaning:
             return  # it had been given up
         self._cleaning = -1
         if event.error is not None:
-            self.cleanup_errors += ((event.index, event.error),)
+            self.cleanup_errors += ((event.number, event.error),)
             if self.final is S.SUCCEEDED:
                 self._fix(S.FAILED, "a clean-up failed", event.error)
                 self._move(S.CANCELLING)
@@ -734,25 +556,23 @@ class RunCore:
         if self.spec.plan.size > 1:
             self._out.append(StepMoved(step, old, new))
 
-
-
-HANDLERS: Final[dict[type, Callable[[RunCore, Any, float], None]]] = {
-    Begun: RunCore._begin,  # noqa: SLF001 - the dispatch table of this class
-    Granted: RunCore._granted,  # noqa: SLF001
-    Refused: RunCore._refused,  # noqa: SLF001
-    BodyEnded: RunCore._body_ended,  # noqa: SLF001
-    Stopped: RunCore._stopped,  # noqa: SLF001
-    StepTimedOut: RunCore._step_timed_out,  # noqa: SLF001
-    GraceOver: RunCore._grace_over,  # noqa: SLF001
-    RetryDue: RunCore._retry_due,  # noqa: SLF001
-    DevicesReady: RunCore._devices_ready,  # noqa: SLF001
-    DevicesLost: RunCore._devices_lost,  # noqa: SLF001
-    ChildBegun: RunCore._child_begun,  # noqa: SLF001
-    ChildEnded: RunCore._child_ended,  # noqa: SLF001
-    CleanupEnded: RunCore._cleanup_ended,  # noqa: SLF001
-    MadeSafe: RunCore._made_safe,  # noqa: SLF001
-    Released: RunCore._released,  # noqa: SLF001
-    Pause: RunCore._pause,  # noqa: SLF001
-    Resume: RunCore._resume,  # noqa: SLF001
-    Stood: RunCore._stood,  # noqa: SLF001
-}
+    HANDLERS: ClassVar[dict[type, Callable[[RunCore, Any, float], None]]] = {
+        Begun: _begin,
+        Granted: _granted,
+        Refused: _refused,
+        BodyEnded: _body_ended,
+        Stopped: _stopped,
+        StepTimedOut: _step_timed_out,
+        GraceOver: _grace_over,
+        RetryDue: _retry_due,
+        DevicesReady: _devices_ready,
+        DevicesLost: _devices_lost,
+        ChildBegun: _child_begun,
+        ChildEnded: _child_ended,
+        CleanupEnded: _cleanup_ended,
+        MadeSafe: _made_safe,
+        Released: _released,
+        Pause: _pause,
+        Resume: _resume,
+        Stood: _stood,
+    }

@@ -44,6 +44,6 @@ LEGAL: Final[dict[RunState, tuple[RunState, ...]]] = {
     S.PAUSED: (S.RUNNING, S.CANCELLING, S.INTERRUPTED),
     S.RETRYING: (S.RUNNING, S.PAUSING, S.PAUSED, S.CANCELLING, S.FAILED, S.CANCELLED, S.TIMED_OUT, S.INTERRUPTED),
     S.CANCELLING: (S.INTERRUPTED, *ENDED_BADLY),
-    **{state: () for state in TERMINAL},
+    **dict.fromkeys(TERMINAL, ()),
 }
 """From `cancelling` no way leads to `succeeded`; from a terminal state none leads anywhere."""

@@ -47,20 +47,20 @@ class Decider:
     def __init__(self, name: str, panic: Callable[[BaseException], object]) -> None:
         self._inbox: SimpleQueue[Deed] = SimpleQueue()
         self._next: deque[Deed] = deque()
+        self._last: deque[Deed] = deque()
         self._timers: list[Timer] = []
         self._panic = panic
         self._open = True
         self._ended = False
         # Whose turn it is to do what comes after the thread's end; never waited for, so that a handler may come again.
         self._turn = allocate_lock()
-        self.post = self._put
         self.thread = threading.Thread(target=self._loop, daemon=True, name=f"{name}: decisions")
 
     def start(self) -> None:
         """Start the thread."""
         self.thread.start()
 
-    def _put(self, function: Callable[[Any], object], argument: Any = None) -> None:
+    def post(self, function: Callable[[Any], object], argument: Any = None) -> None:
         """Publish a message, from any thread, signal handler or finaliser."""
         self._inbox.put((function, argument))
         if self._ended:
@@ -69,6 +69,13 @@ class Decider:
     def then(self, function: Callable[[Any], object], argument: Any = None) -> None:
         """Do it next, before the mailbox is looked at; for the deciding thread only."""
         self._next.append((function, argument))
+
+    def last(self, function: Callable[[Any], object], argument: Any = None) -> None:
+        """Do it when nothing is left to do next, before the mailbox is looked at; for the deciding thread only.
+
+        It is for what wakes another thread: woken earlier, that thread would only fight this one for the interpreter's lock.
+        """
+        self._last.append((function, argument))
 
     def after(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> Timer:
         """Do it after some seconds; for the deciding thread only."""
@@ -110,16 +117,25 @@ class Decider:
 
     def _do_late(self) -> None:
         """Do what came when the thread had ended, in its sender's thread: so nobody waits for an answer for ever."""
-        while (self._next or not self._inbox.empty()) and self._turn.acquire(False):
+        while (self._next or self._last or not self._inbox.empty()) and self._turn.acquire(False):
             try:
-                self._do(self._next.popleft() if self._next else self._inbox.get_nowait())
+                self._do(self._next_deed() or self._inbox.get_nowait())
             finally:
                 self._turn.release()
+
+    def _next_deed(self) -> Deed | None:
+        if self._next:
+            return self._next.popleft()
+        return self._last.popleft() if self._last else None
 
     def _take(self) -> Deed:
         if self._next:
             return self._next.popleft()
+        if self._last:
+            return self._last.popleft()
         while True:
+            while self._timers and self._timers[0].function is None:
+                heapq.heappop(self._timers)  # a wait that has a limit costs more than one that has none
             if not self._timers:
                 return self._inbox.get()
             left = self._timers[0].at - monotonic()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.decider import Timer
 
 __all__ = ["DeviceActor", "LifeEnded"]
 
@@ -95,6 +96,8 @@ class DeviceActor(ThreadActor):
         """Calls that have begun and are not on the stack: equal queries of others, and one that is being judged."""
         self.abandoned = False
         self.fault: BaseException | None = None
+        self.patience: Timer | None = None
+        """How long its supervisor waits for it to connect."""
         self.members: frozenset[str] = frozenset()
         # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the call.
         self._gate = allocate_lock()
@@ -126,8 +129,12 @@ class DeviceActor(ThreadActor):
         self.members = frozenset(name for name in getattr(self.driver, "__dict__", ()) if not name.startswith("_"))
 
     def on_stop(self) -> None:
-        """Disconnect; a connection that is broken may refuse."""
-        self.hooks.call("disconnect", self.driver)
+        """Disconnect, but first make safe what owes it; a connection that is broken may refuse."""
+        try:
+            if self._cell.owes_safe and self.fault is None and not self.abandoned:
+                self.hooks.call("make_safe", self.driver)
+        finally:
+            self.hooks.call("disconnect", self.driver)
 
     def _actor_loop(self) -> None:
         super()._actor_loop()

@@ -304,10 +304,12 @@ class LabActor(Actor):
         cell.restarts = cell.life - 1
         self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
         actor.ready.when_done(lambda reply: self._decider.post(self._up, actor) if reply.exception() is None else None)
-        self._decider.after(cell.config.timeout, self._too_slow, actor)
+        actor.patience = self._decider.after(cell.config.timeout, self._too_slow, actor)
         actor._start_actor_loop()  # noqa: SLF001 - pykka's documented point for starting
 
     def _up(self, actor: DeviceActor) -> None:
+        if actor.patience is not None:
+            actor.patience.cancel()
         cell = self._cell_of(actor)
         if cell is None or actor.abandoned:
             actor.stop_soon()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from actorlab.core import run_core as rc
+from actorlab.core import run_events as ev
 from actorlab.core.run_state import RunState
 from actorlab.errors import LeaseLost, NotLeased
 from actorlab.kernel import Reply
@@ -75,13 +75,13 @@ class SessionActor(RunActor):
         self.granted_to_block: Reply[None] = Reply()
         self.run.reply.when_done(lambda ended: self.granted_to_block.finish(None, ended.exception(0)))
 
-    def _start_body(self, action: rc.StartBody) -> None:
+    def _start_body(self, action: ev.StartBody) -> None:
         del action
         self.bodies[0] = self.session
         self._take(self.session, self.work[0], fresh=False)
         self.granted_to_block.finish(None, None)
 
-    def _alarm_body(self, action: rc.AlarmBody) -> None:
+    def _alarm_body(self, action: ev.AlarmBody) -> None:
         """End the block's lease: its thread is somewhere in the user's program, and hears of it at its next call."""
         super()._alarm_body(action)
         if self.core.state is RunState.CANCELLING:
@@ -89,13 +89,13 @@ class SessionActor(RunActor):
 
     def leave(self, error: BaseException | None) -> None:
         """Take the end of the block; for the deciding thread."""
-        self._body_ended((0, 1, None, error))
+        self.body_ended((0, 1, None, error))
 
 
 SessionActor.deeds = {
     **RunActor.deeds,
-    rc.StartBody: SessionActor._start_body,  # noqa: SLF001 - the dispatch table of this class
-    rc.AlarmBody: SessionActor._alarm_body,  # noqa: SLF001
+    ev.StartBody: SessionActor._start_body,  # noqa: SLF001 - the dispatch table of this class
+    ev.AlarmBody: SessionActor._alarm_body,  # noqa: SLF001
 }
 
 

@@ -12,10 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.arguments import find_devices, replace
-from actorlab.core import run_core as rc
+from actorlab.core import run_events as ev
 from actorlab.core.lease_table import LeaseTable, Mode, Request
 from actorlab.core.plan import Plan
 from actorlab.core.restart import RestartPolicy
+from actorlab.core.run_core import RunCore, RunSpec
 from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
     ActorLabError,
@@ -76,10 +77,45 @@ class RunActor(Actor):
     """
 
     __slots__ = (
-        "_borrowing", "_decider", "_extra_grace", "_gate", "_held", "_loans", "_lost", "_progress", "_retry_waits",
-        "_began", "_ended", "_timers", "_waiting_children", "bodies", "borrows", "cells", "children", "cleanups", "context", "core",
-        "drawing", "holding_bodies", "id", "lab", "lease", "lease_per_step", "lives", "name", "on_end", "options",
-        "parent", "parent_body", "results", "run", "shared", "stacks", "units", "values", "work",
+        "_began",
+        "_borrowing",
+        "_decider",
+        "_ended",
+        "_extra_grace",
+        "_gate",
+        "_held",
+        "_loans",
+        "_lost",
+        "_progress",
+        "_retry_waits",
+        "_timers",
+        "_waiting_children",
+        "bodies",
+        "borrows",
+        "cells",
+        "children",
+        "cleanups",
+        "context",
+        "core",
+        "drawing",
+        "holding_bodies",
+        "id",
+        "lab",
+        "lease",
+        "lease_per_step",
+        "lives",
+        "name",
+        "on_end",
+        "options",
+        "parent",
+        "parent_body",
+        "results",
+        "run",
+        "shared",
+        "stacks",
+        "units",
+        "values",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -140,14 +176,14 @@ class RunActor(Actor):
         self._extra_grace = 0.0
         self._lost = ""
         self._decider = lab.decider
-        self.core = rc.RunCore(self._spec(plan))
+        self.core = RunCore(self._spec(plan))
         self.run: Run[Any] = Run(self)
 
-    def _spec(self, plan: Plan) -> rc.RunSpec:
+    def _spec(self, plan: Plan) -> RunSpec:
         """Say what the core must know. A step that leases for itself sees to its own retries and timeout."""
         options = self.options
         if plan is ONE and not self.cells and options is PLAIN_OPTIONS and self.work[0].drawing is None:
-            return rc.RunSpec(plan, self.lab.cancel_grace)
+            return RunSpec(plan, self.lab.cancel_grace)
         units: dict[int, None] = {}
         retries: dict[int, RestartPolicy] = {}
         timeouts: dict[int, float] = {}
@@ -162,7 +198,7 @@ class RunActor(Actor):
             if its.timeout is not None and self.drawing is not None:
                 timeouts[step] = its.timeout
         safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
-        return rc.RunSpec(
+        return RunSpec(
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
             options.keep_going,
         )  # fmt: skip
@@ -177,7 +213,7 @@ class RunActor(Actor):
 
     def cancel(self, reason: str) -> None:
         """Ask for the end."""
-        self._decider.post(self.on, rc.Stopped(S.CANCELLED, reason))
+        self._decider.post(self.on, ev.Stopped(S.CANCELLED, reason))
 
     def revoke(self, reason: str) -> None:
         """Take the lease away."""
@@ -185,17 +221,17 @@ class RunActor(Actor):
 
     def pause(self, reason: str) -> None:
         """Ask for a pause."""
-        self._decider.post(self.on, rc.Pause(reason))
+        self._decider.post(self.on, ev.Pause(reason))
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._decider.post(self.on, rc.Resume())
+        self._decider.post(self.on, ev.Resume())
 
     def stand(self, body: Body) -> None:
         """Let a body stand still until it is freed; from its own thread."""
         gate = self._gate
         if self.holding_bodies and gate is not None:
-            self._decider.post(self.on, rc.Stood(body.index))
+            self._decider.post(self.on, ev.Stood(body.index))
             body.wait(gate)
 
     def told_progress(self, body: Body, done: float, total: float | None, message: str) -> None:
@@ -237,14 +273,14 @@ class RunActor(Actor):
         if self.parent is not None:
             self.parent.child_begun(self)
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
-                self.on(rc.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
+                self.on(ev.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
                 return
         if (refusal := self.lab.refusal) is not None:
-            self.on(rc.Refused(refusal))
+            self.on(ev.Refused(refusal))
             return
         if self.options.lease_timeout is not None and self.cells:
             self._timer(self.options.lease_timeout, self._lease_timeout)
-        self.on(rc.Begun())
+        self.on(ev.Begun())
 
     @property
     def wants_nothing(self) -> bool:
@@ -265,45 +301,45 @@ class RunActor(Actor):
 
     def granted(self, _: Any = None) -> None:
         """Hear that the lease is there."""
-        self.on(rc.Granted())
+        self.on(ev.Granted())
 
     def refused(self, error: BaseException) -> None:
         """Hear that it can't be had."""
-        self.on(rc.Refused(error))
+        self.on(ev.Refused(error))
 
     def released(self, _: Any = None) -> None:
         """Hear that the lease was taken back."""
-        self.on(rc.Released())
+        self.on(ev.Released())
 
     def _lease_timeout(self, _: Any) -> None:
         if self.core.state is S.WAITING:
             reasons = "; ".join(self.reasons_now()) or f"{self.id} waited for its lease"
             text = f"{reasons}; it gave up after {self.options.lease_timeout:g} s"
-            self.on(rc.Refused(LeaseTimeout(text)))
+            self.on(ev.Refused(LeaseTimeout(text)))
 
     def _revoke(self, reason: str) -> None:
         self._lost = f"{self.id} lost its lease: {reason}"
-        self.on(rc.Stopped(S.CANCELLED, reason))
+        self.on(ev.Stopped(S.CANCELLED, reason))
         for step, body in list(self.bodies.items()):
-            self._fence_body(rc.FenceBody(step))
+            self._fence_body(ev.FenceBody(step))
             body.fence(self._lost)
 
     def stop_at_once(self, reason: str) -> None:
         """End without clean-ups and without grace; for the deciding thread."""
-        self.on(rc.Stopped(S.CANCELLED, reason, hurry=True))
+        self.on(ev.Stopped(S.CANCELLED, reason, hurry=True))
         for body in list(self.bodies.values()):
             body.fence()
             self._end_waits(body, shielded=True)
 
     # -- actions
 
-    def _ask_lease(self, _: rc.AskLease) -> None:
+    def _ask_lease(self, _: ev.AskLease) -> None:
         if self.borrows and self.parent is not None:
             self.parent.lend(self)
         else:
             self.lab.lab_actor.request(self)
 
-    def _start_body(self, action: rc.StartBody) -> None:
+    def _start_body(self, action: ev.StartBody) -> None:
         step, attempt = action
         work = self.work[step]
         self._began[step] = monotonic()
@@ -341,13 +377,10 @@ class RunActor(Actor):
         child.post()
 
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
-        self._body_ended((step, attempt, Later(child._actor), child.reply.exception(0)))  # noqa: SLF001 - its supervisor
+        self.body_ended((step, attempt, Later(child._actor), child.reply.exception(0)))  # noqa: SLF001 - its supervisor
 
-    def body_ended(self, step: int, attempt: int, value: Any, error: BaseException | None) -> None:
-        """Hear from a worker that a body has ended."""
-        self._decider.post(self._body_ended, (step, attempt, value, error))
-
-    def _body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:
+    def body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:
+        """Hear that a body has ended."""
         step, attempt, value, error = argument
         body = self.bodies.get(step)
         if body is not None and body.attempt == attempt:
@@ -358,10 +391,10 @@ class RunActor(Actor):
         if error is None:
             self.values[step] = value
             self._ended[step] = monotonic()
-            self.on(rc.BodyEnded(step, attempt))
+            self.on(ev.BodyEnded(step, attempt))
         else:
             self._ended[step] = monotonic()
-            self.on(rc.BodyEnded(step, attempt, error, draw()))
+            self.on(ev.BodyEnded(step, attempt, error, draw()))
 
     def _give_up(self, body: Body) -> None:
         """Take a body's tokens back, and remember which lives of the devices it has used."""
@@ -372,11 +405,11 @@ class RunActor(Actor):
             if hold.cell.token is hold:
                 hold.cell.token = self.lease
 
-    def _alarm_body(self, action: rc.AlarmBody) -> None:
+    def _alarm_body(self, action: ev.AlarmBody) -> None:
         step, reason = action
         unit = self.units.get(step)
         if unit is not None and not unit.done():
-            unit._actor.on(rc.Stopped(S.CANCELLED, reason))  # noqa: SLF001 - its supervisor
+            unit._actor.on(ev.Stopped(S.CANCELLED, reason))  # noqa: SLF001 - its supervisor
         body = self.bodies.get(step)
         if body is None:
             return
@@ -403,7 +436,7 @@ class RunActor(Actor):
         if not call.drop(Cancelled(f"{call.target.name}.{call.member.name} was dropped")) and not call.done():
             self.lab.lab_actor.interrupt(call, "cancel")
 
-    def _fence_body(self, action: rc.FenceBody) -> None:
+    def _fence_body(self, action: ev.FenceBody) -> None:
         body = self.bodies.get(action.step)
         if body is None:
             return
@@ -413,48 +446,48 @@ class RunActor(Actor):
         stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(body.thread)) else ""
         self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}",)
 
-    def _fence(self, _: rc.Fence) -> None:
+    def _fence(self, _: ev.Fence) -> None:
         for step in list(self.bodies):
-            self._fence_body(rc.FenceBody(step))
+            self._fence_body(ev.FenceBody(step))
         for cell in self.cells:
             if cell.name in self._held and cell.name not in self.shared and cell.name not in self._borrowing:
                 cell.token = self.lease
 
-    def _stop_children(self, action: rc.StopChildren) -> None:
+    def _stop_children(self, action: ev.StopChildren) -> None:
         for child in self.children:
             if not child.done():
-                child._actor.on(rc.Stopped(S.CANCELLED, action.reason))  # noqa: SLF001 - its supervisor
+                child._actor.on(ev.Stopped(S.CANCELLED, action.reason))  # noqa: SLF001 - its supervisor
 
-    def _set_timer(self, action: rc.SetTimer) -> None:
+    def _set_timer(self, action: ev.SetTimer) -> None:
         seconds = action.seconds
-        if action.event.__class__ is rc.GraceOver:
+        if action.event.__class__ is ev.GraceOver:
             seconds += self._extra_grace
         self._timer(seconds, self.on, action.event)
 
     def _timer(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> None:
         self._timers += (self._decider.after(seconds, function, argument),)
 
-    def _await_devices(self, action: rc.AwaitDevices) -> None:
+    def _await_devices(self, action: ev.AwaitDevices) -> None:
         work, step = self.work[action.step], action.step
         cells = [self.lab.cells[name] for name in (*work.exclusive, *work.shared) if name in self.lab.cells]
         self._retry_waits[step] = ", ".join(cell.name for cell in cells)
-        self.lab.lab_actor.when_ready(cells, lambda ready: self.on(rc.DevicesReady(step) if ready else rc.DevicesLost(step)))
+        self.lab.lab_actor.when_ready(cells, lambda ready: self.on(ev.DevicesReady(step) if ready else ev.DevicesLost(step)))
 
-    def _hold_bodies(self, _: rc.HoldBodies) -> None:
+    def _hold_bodies(self, _: ev.HoldBodies) -> None:
         self._gate = Reply()
         self.holding_bodies = True
         for child in self.children:
             if not child.done():
-                child._actor.on(rc.Pause(self.core.pause_reason))  # noqa: SLF001 - its supervisor
+                child._actor.on(ev.Pause(self.core.pause_reason))  # noqa: SLF001 - its supervisor
         self._note_standing_children()
 
-    def _free_bodies(self, _: rc.FreeBodies) -> None:
+    def _free_bodies(self, _: ev.FreeBodies) -> None:
         self.holding_bodies = False
         if self._gate is not None:
             self._gate.finish(None, None)
         for child in self.children:
             if child.state in (S.PAUSING, S.PAUSED):
-                child._actor.on(rc.Resume())  # noqa: SLF001 - its supervisor
+                child._actor.on(ev.Resume())  # noqa: SLF001 - its supervisor
 
     def _note_standing_children(self) -> None:
         """A body that waits for a paused child stands still too; so does a unit that is paused."""
@@ -462,20 +495,20 @@ class RunActor(Actor):
             return
         for step, unit in list(self.units.items()):
             if unit.state is S.PAUSED:
-                self.on(rc.Stood(step))
+                self.on(ev.Stood(step))
         for step, body in list(self.bodies.items()):
             awaited = body.waits.get(body.thread)
             if any(child.reply is awaited and child.state is S.PAUSED for child in self.children):
-                self.on(rc.Stood(step))
+                self.on(ev.Stood(step))
 
-    def _start_cleanup(self, action: rc.StartCleanup) -> None:
-        work = self.cleanups[action.index]
-        body = Body(self, -1 - action.index, 1, f"{self.id}/{work.name}")
+    def _start_cleanup(self, action: ev.StartCleanup) -> None:
+        work = self.cleanups[action.number]
+        body = Body(self, -1 - action.number, 1, f"{self.id}/{work.name}")
         body.reason = self.core.reason
         self._take(body, work, fresh=True)
         bound = work.task.options_.timeout or self.lab.cancel_grace
-        self._timer(bound, self._cleanup_late, (action.index, body, bound))
-        self.lab.workers.put(Job(self, body, work, cleanup=action.index))
+        self._timer(bound, self._cleanup_late, (action.number, body, bound))
+        self.lab.workers.put(Job(self, body, work, cleanup=action.number))
 
     def _cleanup_late(self, argument: tuple[int, Body, float]) -> None:
         index, body, bound = argument
@@ -485,23 +518,20 @@ class RunActor(Actor):
         self._give_up(body)
         body.fence()
         self._end_waits(body, shielded=True)
-        self.on(rc.CleanupEnded(index, TimeoutError(text)))
+        self.on(ev.CleanupEnded(index, TimeoutError(text)))
 
-    def cleanup_ended(self, index: int, body: Body, error: BaseException | None) -> None:
-        """Hear from a worker that a clean-up has ended."""
-        self._decider.post(self._cleanup_ended, (index, body, error))
-
-    def _cleanup_ended(self, argument: tuple[int, Body, BaseException | None]) -> None:
+    def cleanup_ended(self, argument: tuple[int, Body, BaseException | None]) -> None:
+        """Hear that a clean-up has ended."""
         index, body, error = argument
         if not body.ended:
             self._give_up(body)
-            self.on(rc.CleanupEnded(index, error))
+            self.on(ev.CleanupEnded(index, error))
 
-    def _make_safe(self, action: rc.MakeSafe) -> None:
+    def _make_safe(self, action: ev.MakeSafe) -> None:
         name = action.device
-        self.lab.lab_actor.make_safe(self.lab.cells[name], lambda error: self.on(rc.MadeSafe(name, error)))
+        self.lab.lab_actor.make_safe(self.lab.cells[name], lambda error: self.on(ev.MadeSafe(name, error)))
 
-    def _release_lease(self, _: rc.ReleaseLease) -> None:
+    def _release_lease(self, _: ev.ReleaseLease) -> None:
         for body in self.bodies.values():
             body.ended = body.alarm = True
         if self.borrows and self.parent is not None:
@@ -509,7 +539,7 @@ class RunActor(Actor):
         else:
             self.lab.lab_actor.release(self)
 
-    def _end(self, action: rc.End) -> None:
+    def _end(self, action: ev.End) -> None:
         for timer in self._timers:
             timer.cancel()
         error = None if action.state is S.SUCCEEDED else self._error()
@@ -522,9 +552,11 @@ class RunActor(Actor):
             self.parent.child_ended(self)
         run, on_end = self.run, self.on_end
         self._let_go()
-        run.reply.finish(None, error)
         if on_end is not None:
+            run.reply.finish(None, error)
             on_end()
+        else:
+            self._decider.last(publish, (run, error))
 
     def _let_go(self) -> None:
         """Drop what only a living run needs, and with it all cycles, so that the last reader's end frees the rest."""
@@ -532,7 +564,7 @@ class RunActor(Actor):
         self.parent = self.parent_body = None
         del self.run
 
-    def _moved(self, action: rc.Moved) -> None:
+    def _moved(self, action: ev.Moved) -> None:
         old, new = action
         if self.lab.events.heard and new not in TERMINAL:
             self.lab.events.tell(self.id, "run", {"state": new})
@@ -541,7 +573,7 @@ class RunActor(Actor):
         if new is S.PAUSED and self.parent is not None:
             self.parent._note_standing_children()
 
-    def _step_moved(self, action: rc.StepMoved) -> None:
+    def _step_moved(self, action: ev.StepMoved) -> None:
         if self.lab.events.heard and len(self.work) > 1:
             subject = f"{self.id}/{self.work[action.step].name}"
             self.lab.events.tell(subject, "step", {"state": action.new, "index": action.step})
@@ -552,12 +584,12 @@ class RunActor(Actor):
         """Take note of a child run of a body."""
         if child.parent_body is not None:
             self.children = (*self.children, child.run)
-            self.on(rc.ChildBegun())
+            self.on(ev.ChildBegun())
 
     def child_ended(self, child: RunActor) -> None:
         """Take note of its end."""
         if child.parent_body is not None:
-            self.on(rc.ChildEnded())
+            self.on(ev.ChildEnded())
 
     def lend(self, child: RunActor) -> None:
         """Lend devices to a child: at once, or when its siblings have given them back."""
@@ -758,8 +790,8 @@ class Job:
         self.work = work
         self.cleanup = cleanup
 
-    def __call__(self) -> None:
-        """Run the body, and tell its supervisor how it ended."""
+    def __call__(self) -> tuple[Callable[[Any], object], Any]:
+        """Run the body, and return whom to tell how it ended."""
         value = error = None
         try:
             context = self.actor.context
@@ -768,9 +800,8 @@ class Job:
             error = raised
         body = self.body
         if self.cleanup >= 0:
-            self.actor.cleanup_ended(self.cleanup, body, error)
-        else:
-            self.actor.body_ended(body.index, body.attempt, value, error)
+            return self.actor.cleanup_ended, (self.cleanup, body, error)
+        return self.actor.body_ended, (body.index, body.attempt, value, error)
 
     def _run(self) -> Any:
         body, work = self.body, self.work
@@ -796,6 +827,12 @@ def frame_of(thread: int) -> Any:
     return sys._current_frames().get(thread)  # noqa: SLF001 - the only way to another thread's stack
 
 
+def publish(argument: tuple[Run[Any], BaseException | None]) -> None:
+    """Tell how a run has ended."""
+    run, error = argument
+    run.reply.finish(None, error)
+
+
 def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> None:
     """Call a user's callback; its error is logged and hurts nobody."""
     try:
@@ -805,20 +842,20 @@ def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> No
 
 
 RunActor.deeds = {
-    rc.AskLease: RunActor._ask_lease,  # noqa: SLF001 - the dispatch table of this class
-    rc.StartBody: RunActor._start_body,  # noqa: SLF001
-    rc.AlarmBody: RunActor._alarm_body,  # noqa: SLF001
-    rc.StopChildren: RunActor._stop_children,  # noqa: SLF001
-    rc.FenceBody: RunActor._fence_body,  # noqa: SLF001
-    rc.Fence: RunActor._fence,  # noqa: SLF001
-    rc.SetTimer: RunActor._set_timer,  # noqa: SLF001
-    rc.AwaitDevices: RunActor._await_devices,  # noqa: SLF001
-    rc.HoldBodies: RunActor._hold_bodies,  # noqa: SLF001
-    rc.FreeBodies: RunActor._free_bodies,  # noqa: SLF001
-    rc.StartCleanup: RunActor._start_cleanup,  # noqa: SLF001
-    rc.MakeSafe: RunActor._make_safe,  # noqa: SLF001
-    rc.ReleaseLease: RunActor._release_lease,  # noqa: SLF001
-    rc.End: RunActor._end,  # noqa: SLF001
-    rc.Moved: RunActor._moved,  # noqa: SLF001
-    rc.StepMoved: RunActor._step_moved,  # noqa: SLF001
+    ev.AskLease: RunActor._ask_lease,  # noqa: SLF001 - the dispatch table of this class
+    ev.StartBody: RunActor._start_body,  # noqa: SLF001
+    ev.AlarmBody: RunActor._alarm_body,  # noqa: SLF001
+    ev.StopChildren: RunActor._stop_children,  # noqa: SLF001
+    ev.FenceBody: RunActor._fence_body,  # noqa: SLF001
+    ev.Fence: RunActor._fence,  # noqa: SLF001
+    ev.SetTimer: RunActor._set_timer,  # noqa: SLF001
+    ev.AwaitDevices: RunActor._await_devices,  # noqa: SLF001
+    ev.HoldBodies: RunActor._hold_bodies,  # noqa: SLF001
+    ev.FreeBodies: RunActor._free_bodies,  # noqa: SLF001
+    ev.StartCleanup: RunActor._start_cleanup,  # noqa: SLF001
+    ev.MakeSafe: RunActor._make_safe,  # noqa: SLF001
+    ev.ReleaseLease: RunActor._release_lease,  # noqa: SLF001
+    ev.End: RunActor._end,  # noqa: SLF001
+    ev.Moved: RunActor._moved,  # noqa: SLF001
+    ev.StepMoved: RunActor._step_moved,  # noqa: SLF001
 }

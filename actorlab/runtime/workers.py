@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from actorlab.runtime.decider import Decider
 
 __all__ = ["Workers"]
+
+Report = tuple[Callable[[Any], object], Any]
+"""A handler of a deciding actor and its argument."""
+Job = Callable[[], Report | None]
 
 PATIENCE: Final = 0.001
 """If all threads are busy and none has taken a job for so many seconds, some are added: one, then two, then four, …"""
@@ -32,29 +35,53 @@ class Workers:
     def __init__(self, name: str, decider: Decider) -> None:
         self._name = name
         self._decider = decider
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._unfinished = 0
+        self._finished = 0
         self._armed = False
         self._seen = 0
-        self._taken = 0
         self._more = 1
-        self._busy: dict[threading.Thread, None] = {}
+        self._size = 0
         self._count = 0
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, None] = {}
         self._closed = False
 
-    def put(self, job: Callable[[], object]) -> None:
-        """Have a job run by some thread; for the deciding thread only. A job doesn't raise."""
+    def put(self, job: Job) -> None:
+        """Have a job run by some thread; for the deciding thread only. A job doesn't raise.
+
+        What it returns is posted to the decider: by the thread itself, as the last thing before it waits again.
+        """
+        self._decider.last(self._hand_out, job)
+
+    def _hand_out(self, job: Job) -> None:
+        self._unfinished += 1
         if self._closed:  # a callback: bodies begin no more
-            threading.Thread(target=job, daemon=True, name=f"{self._name}: late worker").start()
+            threading.Thread(target=self._run, args=(job,), daemon=True, name=f"{self._name}: late worker").start()
             return
+        if self._unfinished > self._size and not self._armed:
+            self._arm()
         self._jobs.put(job)
-        if not self._armed:
-            self._armed = True
-            if not self._threads:
-                self._add()
-            self._seen = self._taken
-            self._more = 1
-            self._decider.after(PATIENCE, self._look)
+
+    def _arm(self) -> None:
+        """Begin to look whether jobs are taken: there are fewer threads than jobs."""
+        self._armed = True
+        if not self._size:
+            self._add()
+        self._seen = self._finished
+        self._more = 1
+        self._decider.after(PATIENCE, self._look)
+
+    def _spare(self, _: Any) -> None:
+        """Let one of the idle threads go, if there are many."""
+        if self._unfinished < self._size > KEPT:
+            self._size -= 1
+            self._jobs.put(None)
+
+    def _job_ended(self, report: Report | None) -> None:
+        self._unfinished -= 1
+        self._finished += 1
+        if report is not None:
+            report[0](report[1])
 
     def close(self) -> None:
         """Let every thread end after its present job."""
@@ -72,32 +99,34 @@ class Workers:
         if self._jobs.empty() or self._closed:
             self._armed = False
             return
-        if self._taken == self._seen and len(self._busy) >= len(self._threads):
+        if self._finished == self._seen and self._unfinished - self._jobs.qsize() >= self._size:
             for _new in range(min(self._jobs.qsize(), self._more)):
                 self._add()
             self._more = min(2 * self._more, AT_ONCE)
-        self._seen = self._taken
+        self._seen = self._finished
         self._decider.after(PATIENCE, self._look)
 
     def _add(self) -> None:
+        self._size += 1
         self._count += 1
         thread = threading.Thread(target=self._work, daemon=True, name=f"{self._name}: worker {self._count}")
-        self._threads.add(thread)
+        self._threads[thread] = None
         thread.start()
 
     def _work(self) -> None:
-        jobs, busy, me = self._jobs, self._busy, threading.current_thread()
         while True:
             try:
-                job = jobs.get(timeout=IDLE)
+                job = self._jobs.get(timeout=IDLE)
             except Empty:
-                if len(self._threads) > KEPT:
-                    break
+                self._decider.post(self._spare)
                 continue
             if job is None:
-                break
-            busy[me] = None
-            self._taken += 1  # a hint: losing a count only delays a new thread
-            job()
-            del job, busy[me]  # an idle worker keeps no result alive
-        self._threads.discard(me)
+                del self._threads[threading.current_thread()]
+                return
+            report = job()
+            del job  # an idle worker keeps no result alive, …
+            self._decider.post(self._job_ended, report)
+            del report  # … not even that
+
+    def _run(self, job: Job) -> None:
+        self._decider.post(self._job_ended, job())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from textwrap import dedent
 from typing import IO
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from actorlab.cli.main import app
 
@@ -20,11 +19,14 @@ COMMAND = (sys.executable, "-m", "actorlab.cli.main")
 
 
 @pytest.fixture(autouse=True)
-def as_if_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Undo what loading programs does to the interpreter, and let them save their data elsewhere."""
+def as_if_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Let programs save their data elsewhere, and undo what loading them does to the interpreter."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     monkeypatch.chdir(tmp_path)
+    yield
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path) or name == "program":
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -48,6 +50,13 @@ def program(tmp_path: Path) -> Callable[[str], Path]:
         return file
 
     return write
+
+
+@pytest.fixture
+def experiment(program: Callable[[str], Path], lab_file: Path) -> Callable[[str], Path]:
+    """Return what writes a program beside a lab's file."""
+    assert lab_file.exists()
+    return program
 
 
 def lab_text(resources: Mapping[str, str] | None = None) -> str:
@@ -102,7 +111,7 @@ def await_line(stream: IO[str] | None, text: str, read: list[str]) -> None:
 
 
 @contextmanager
-def started(*arguments: str | Path) -> Iterator[Started]:
+def started(*arguments: str | Path) -> Generator[Started]:
     """Start the command in a process of its own; it is killed at the end, if it still lives."""
     with subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1

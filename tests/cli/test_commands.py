@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 Command = Callable[..., Result]
 Write = Callable[[str], Path]
@@ -77,8 +78,8 @@ FAILING = """
 """
 
 
-def test_a_run_prints_what_happens_then_the_result(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(SWEEP), "-p", "currents=20,30")
+def test_a_run_prints_what_happens_then_the_result(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(SWEEP), "-p", "currents=20,30")
     assert done.exit_code == 0, done.output
     lines = [line.partition("  ")[2] for line in done.stdout.splitlines()]
     order = [lines.index(f"sweep#1/{step}") for step in ("measure running", "measure succeeded", "save succeeded")]
@@ -89,13 +90,13 @@ def test_a_run_prints_what_happens_then_the_result(actorlab: Command, program: W
     assert Path("powers.txt").exists()
 
 
-def test_quiet_prints_the_result_only(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(SWEEP), "--quiet")
+def test_quiet_prints_the_result_only(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(SWEEP), "--quiet")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["best", "data"]
 
 
-def test_json_prints_an_event_a_line_and_the_result_last(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(SWEEP), "--json")
+def test_json_prints_an_event_a_line_and_the_result_last(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(SWEEP), "--json")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert told[-1]["kind"] == "result"
     assert told[-1]["state"] == "succeeded"
@@ -107,14 +108,14 @@ def test_json_prints_an_event_a_line_and_the_result_last(actorlab: Command, prog
     assert ("sweep#1", "run", "succeeded") in [(it["subject"], it["kind"], it["data"].get("state")) for it in events]
 
 
-def test_only_the_devices_that_are_needed_are_connected(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(SWEEP), "--json")
+def test_only_the_devices_that_are_needed_are_connected(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(SWEEP), "--json")
     assert '"subject":"meter"' in done.stdout
     assert '"subject":"oven"' not in done.stdout
 
 
-def test_a_failed_run_is_told_by_paragraphs_and_exits_with_1(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(FAILING), "-q")
+def test_a_failed_run_is_told_by_paragraphs_and_exits_with_1(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(FAILING), "-q")
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
@@ -124,14 +125,14 @@ def test_a_failed_run_is_told_by_paragraphs_and_exits_with_1(actorlab: Command, 
     ]
 
 
-def test_debug_shows_where_an_error_comes_from(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(FAILING), "-q", "--debug")
+def test_debug_shows_where_an_error_comes_from(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(FAILING), "-q", "--debug")
     assert 'raise ValueError("the sample is gone")' in done.stderr
     assert "Traceback" in done.stderr
 
 
-def test_a_failed_run_is_told_in_json_too(actorlab: Command, program: Write, lab_file: Path) -> None:
-    done = actorlab("run", program(FAILING), "--json")
+def test_a_failed_run_is_told_in_json_too(actorlab: Command, experiment: Write) -> None:
+    done = actorlab("run", experiment(FAILING), "--json")
     last = json.loads(done.stdout.splitlines()[-1])
     assert (done.exit_code, last["state"], last["result"]) == (1, "failed", None)
     assert last["error"]["type"] == "ValueError"
@@ -152,9 +153,9 @@ def test_a_failed_run_is_told_in_json_too(actorlab: Command, program: Write, lab
     ],
 )
 def test_wrong_use_is_one_paragraph_and_exits_with_2(
-    actorlab: Command, program: Write, lab_file: Path, arguments: tuple[str, ...], said: str
+    actorlab: Command, experiment: Write, arguments: tuple[str, ...], said: str
 ) -> None:
-    program(SWEEP)
+    experiment(SWEEP)
     done = actorlab("run", *arguments)
     assert done.exit_code == 2
     assert said in done.stderr
@@ -168,7 +169,10 @@ def test_wrong_use_is_one_paragraph_and_exits_with_2(
         ("1 / 0\n", "program.py can't be loaded: ZeroDivisionError: division by zero (program.py:1)"),
         ("def f(:\n", "program.py can't be loaded: SyntaxError: "),
         ("x = 1\n", "program.py defines no workflow and no task"),
-        ("from actorlab import task\n@task\ndef a(): ...\n@task\ndef b(): ...\n", "defines a, b: say which, as in program.py:a"),
+        (
+            "from actorlab import task\n@task\ndef a(): ...\n@task\ndef b(): ...\n",
+            "defines a, b: say which, as in program.py:a",
+        ),
     ],
 )
 def test_a_program_that_cannot_be_loaded_is_said(actorlab: Command, program: Write, text: str, said: str) -> None:
@@ -179,14 +183,16 @@ def test_a_program_that_cannot_be_loaded_is_said(actorlab: Command, program: Wri
 
 
 def test_a_mistake_in_the_labs_file_is_said_with_its_line(actorlab: Command, program: Write, lab_file: Path) -> None:
-    lab_file.write_text("devices:\n  laser:\n    clas: x\n    class: actorlab.simulation:Laser\n    address: bench:laser\n")
+    lab_file.write_text(
+        "devices:\n  laser:\n    clas: x\n    class: actorlab.simulation:Laser\n    address: bench:laser\n"
+    )
     done = actorlab("run", program(SWEEP))
     assert done.exit_code == 2
     assert "lab.yaml:3: devices.laser has no key 'clas'; did you mean 'class'?" in done.stderr
 
 
-def test_a_workflow_that_cannot_be_drawn_exits_with_2(actorlab: Command, program: Write, lab_file: Path) -> None:
-    file = program("""
+def test_a_workflow_that_cannot_be_drawn_exits_with_2(actorlab: Command, experiment: Write) -> None:
+    file = experiment("""
         from actorlab import workflow
         from actorlab.simulation import Laser
 
@@ -222,6 +228,7 @@ def test_a_program_without_devices_needs_no_lab_file(actorlab: Command, program:
 def test_the_lab_file_beside_the_program_goes_before_the_one_here(
     actorlab: Command, tmp_path: Path, lab_file: Path
 ) -> None:
+    assert lab_file.parent == tmp_path
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "lab.yaml").write_text("nonsense: 1\n")
     (tmp_path / "deep" / "program.py").write_text("from actorlab import task\n@task\ndef f(): ...\n")
@@ -230,9 +237,9 @@ def test_the_lab_file_beside_the_program_goes_before_the_one_here(
 
 @pytest.mark.parametrize(("name", "begin"), [("graph.svg", "<svg"), ("graph.mmd", "flowchart TD")])
 def test_a_workflow_is_drawn_without_touching_a_device(
-    actorlab: Command, program: Write, lab_file: Path, name: str, begin: str
+    actorlab: Command, experiment: Write, name: str, begin: str
 ) -> None:
-    done = actorlab("graph", program(SWEEP), "-o", name)
+    done = actorlab("graph", experiment(SWEEP), "-o", name)
     assert (done.exit_code, done.stdout) == (0, f"{name}: 2 steps of sweep in 2 layers\n")
     assert Path(name).read_text().startswith(begin)
 
@@ -257,7 +264,8 @@ def test_what_cannot_be_drawn_is_said(actorlab: Command, program: Write, argumen
     assert said in done.stderr
 
 
-def test_devices_are_listed_with_who_they_say_they_are(actorlab: Command, lab_file: Path) -> None:
+@pytest.mark.usefixtures("lab_file")
+def test_devices_are_listed_with_who_they_say_they_are(actorlab: Command) -> None:
     done = actorlab("devices")
     assert done.exit_code == 0
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
@@ -293,10 +301,13 @@ def test_a_bench_serves_until_it_is_interrupted(started: Start) -> None:
         assert bench.end() == 0
 
 
-def test_a_live_tree_is_drawn_on_a_terminal(program: Write, lab_file: Path) -> None:
+def test_a_live_tree_is_drawn_on_a_terminal(experiment: Write) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*COMMAND, "run", str(program(SWEEP))], stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+        [*COMMAND, "run", str(experiment(SWEEP))],
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
     ) as process:
         os.close(theirs)
         shown = b""
@@ -312,11 +323,14 @@ def test_a_live_tree_is_drawn_on_a_terminal(program: Write, lab_file: Path) -> N
     assert "└─" in text
     assert "save" in text
     assert "\x1b[?25h" in text, "the cursor is back"
-    assert text.rstrip().endswith("powers.txt")
+    assert re.sub(r"\x1b\[[\d;?]*\w", "", text).rstrip().endswith("data  powers.txt")
 
 
 def test_importing_actorlab_imports_no_command_line() -> None:
-    code = "import sys, actorlab; print([name for name in ('typer', 'rich', 'matplotlib', 'ruamel.yaml') if name in sys.modules])"
+    code = (
+        "import sys, actorlab; "
+        "print([name for name in ('typer', 'rich', 'matplotlib', 'ruamel.yaml') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -66,10 +66,8 @@ devices:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_the_first_signal_cancels_and_makes_safe(
-    started: Start, program: Write, lab_file: Path, bench: Bench, name: str
-) -> None:
-    with started("run", f"{program(GLOW)}:glow") as run:
+def test_the_first_signal_cancels_and_makes_safe(started: Start, experiment: Write, bench: Bench, name: str) -> None:
+    with started("run", f"{experiment(GLOW)}:glow") as run:
         run.await_out("it glows")
         run.process.send_signal(getattr(signal, name))
         assert run.end() == 130
@@ -80,8 +78,8 @@ def test_the_first_signal_cancels_and_makes_safe(
     assert bench.executed("oven")[-3:] == ["SOUR:TEMP 295.0", "OUTP 0", "OUTP?"]
 
 
-def test_the_second_signal_is_an_emergency_stop(started: Start, program: Write, lab_file: Path, bench: Bench) -> None:
-    with started("run", f"{program(GLOW)}:stubborn") as run:
+def test_the_second_signal_is_an_emergency_stop(started: Start, experiment: Write, bench: Bench) -> None:
+    with started("run", f"{experiment(GLOW)}:stubborn") as run:
         run.await_out("it glows")
         run.process.send_signal(signal.SIGINT)
         run.await_err("once more is an emergency stop")
@@ -93,10 +91,8 @@ def test_the_second_signal_is_an_emergency_stop(started: Start, program: Write, 
     assert "OUTP 0" in bench.executed("oven")
 
 
-def test_an_emergency_stop_names_what_may_be_unsafe_and_leaves(
-    started: Start, program: Write, lab_file: Path, bench: Bench
-) -> None:
-    with started("run", f"{program(GLOW)}:stubborn") as run:
+def test_an_emergency_stop_names_what_may_be_unsafe_and_leaves(started: Start, experiment: Write, bench: Bench) -> None:
+    with started("run", f"{experiment(GLOW)}:stubborn") as run:
         run.await_out("it glows")
         bench.inject("oven", "hang")
         run.process.send_signal(signal.SIGINT)
@@ -111,10 +107,10 @@ def test_an_emergency_stop_names_what_may_be_unsafe_and_leaves(
 
 
 def test_a_signal_while_the_devices_connect_leaves_without_a_run(
-    started: Start, program: Write, lab_file: Path, bench: Bench
+    started: Start, experiment: Write, bench: Bench
 ) -> None:
     bench.inject("laser", "slow", seconds=1)
-    with started("run", f"{program(GLOW)}:glow") as run:
+    with started("run", f"{experiment(GLOW)}:glow") as run:
         bench.wait_executed("laser", 1, timeout=30)
         run.process.send_signal(signal.SIGINT)
         assert run.end() == 130

@@ -534,6 +534,20 @@ def test_an_emergency_stop_ends_runs_makes_all_safe_and_refuses_commands_until_r
     assert other.set(3) == 3
 
 
+def test_a_device_that_owes_its_safe_state_is_not_disconnected_before_it_is_safe(gate: Gate) -> None:
+    """The lab is closed while the emergency stop still waits in the mailbox."""
+    log: list[str] = []
+    with Lab(cancel_grace=0.3) as lab:
+        lamp = lab.add("lamp", Lamp, log)
+        ask(lamp.block, gate)
+        gate.reached()
+        lab.emergency_stop("smoke")
+        lab.lab_actor.stop_devices()
+        lab.ask(lambda: None)
+        gate.open()
+    assert log == ["made", "safe"]
+
+
 # -- coming and going
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from actorlab import (
     RunCancelled,
     RunState,
     Shared,
+    ask,
     query,
     sleep,
     task,
@@ -425,6 +427,68 @@ def test_a_body_uses_its_devices_in_threads_that_it_starts(lab: Lab) -> None:
 
     lab.run(threaded, lamp)
     assert log == ["set 1"]
+
+
+# -- who is served meanwhile
+
+
+def test_an_outsiders_query_gets_its_turn_within_eight_of_the_holders_calls(lab: Lab, gate: Gate) -> None:
+    log: list[str] = []
+    seen: list[int] = []
+
+    class Busy(Lamp):
+        def begin(self) -> None:
+            gate.stop()
+
+        @query
+        def look(self) -> None:
+            seen.append(len(self.log))
+
+    lamp = lab.add("lamp", Busy, log)
+
+    def flood(lamp: Busy) -> None:
+        ask(lamp.begin)
+        for level in range(100):
+            ask(lamp.set, level)
+        gate.reached()
+        sent.set()
+
+    sent = threading.Event()
+    run = lab.start(flood, lamp)
+    assert sent.wait(5)
+    looking = ask(lamp.look)
+    gate.open()
+    looking.result(5)
+    run.result(5)
+    assert seen[0] <= 8
+    assert len(log) == 100
+
+
+def test_a_blocking_run_that_waits_says_for_what(
+    lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("actorlab.runtime.run.PATIENCE", 0.02)
+    lamp = lab.add("lamp", Lamp, [])
+    holder = lab.start(hold, lamp, gate)
+    gate.reached()
+    told = threading.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if f"waits for lamp, held by {holder.id}" in record.getMessage():
+                told.set()
+
+    listener = Listener()
+    logging.getLogger("actorlab").addHandler(listener)
+    try:
+        waiting = threading.Thread(target=lab.run, args=(light, lamp, 1))
+        waiting.start()
+        assert told.wait(5)
+        gate.open()
+        waiting.join(5)
+    finally:
+        logging.getLogger("actorlab").removeHandler(listener)
+    assert "waits for lamp" in caplog.text
 
 
 # -- who is next

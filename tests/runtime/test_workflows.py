@@ -693,11 +693,15 @@ class Drawn:
     commands: tuple[int, ...]
     relies: tuple[int, ...]
     values: tuple[int, ...]
+    milliseconds: int
 
 
 @task
-def work(commanded: list[Lamp], relied: Shared[list[Lamp]], values: list[int], number: int) -> int:
+def work(
+    commanded: list[Lamp], relied: Shared[list[Lamp]], values: list[int], number: int, milliseconds: int
+) -> int:
     """Give something that depends on all that it uses, and change all that it commands."""
+    sleep(milliseconds / 1000)  # as instruments do, so that steps which aren't kept in order overtake one another
     seen = sum(lamp.level() for lamp in relied) + sum(values) + number
     for lamp in commanded:
         seen += lamp.level()
@@ -716,7 +720,7 @@ def workflows(draw: st.DrawFn) -> list[Drawn]:
         commands = tuple(device for device, use in enumerate(uses) if use == "command")
         relies = tuple(device for device, use in enumerate(uses) if use == "rely")
         values = draw(st.lists(st.integers(0, number - 1), max_size=3)) if number else []
-        steps.append(Drawn(commands, relies, tuple(values)))
+        steps.append(Drawn(commands, relies, tuple(values), draw(st.sampled_from([0, 0, 1, 3]))))
     return steps
 
 
@@ -728,7 +732,8 @@ def written(steps: list[Drawn]) -> Any:
         for number, step in enumerate(steps):
             commanded = [lamps[device] for device in step.commands]
             relied = [lamps[device] for device in step.relies]
-            results.append(work(commanded, relied, [results[value] for value in step.values], number))
+            values = [results[value] for value in step.values]
+            results.append(work(commanded, relied, values, number, step.milliseconds))
         return results
 
     return workflow(body)
