@@ -97,7 +97,7 @@ def find_devices(args: Args, kwargs: Kwargs) -> list[DeviceRef]:
 def complete(task: Defined, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     """Return the arguments of a call, with the task's defaults among them if these hold a device."""
     definition = task.definition
-    if not search(definition.bare_defaults, {}):
+    if not definition.bare_defaults or not search(definition.bare_defaults, {}):
         return args, kwargs
     definition.check_call(args, kwargs)
     bound = definition.signature.bind(*args, **kwargs)
@@ -118,7 +118,10 @@ def needs(task: Defined, args: Args, kwargs: Kwargs) -> dict[str, Use]:
         return uses
     places: tuple[tuple[int | str, Any], ...] = (*enumerate(args), *kwargs.items())
     for place, value in places:
-        for device in find_devices((value,), {}) if type(value) not in LEAVES else ():
+        kind = type(value)
+        if kind in LEAVES:
+            continue
+        for device in (value,) if issubclass(kind, DeviceRef) else find_devices((value,), {}):
             name = device_name(device)
             if uses.get(name) != "exclusive":
                 uses[name] = "shared" if task.definition.shares(place) else "exclusive"
@@ -129,6 +132,8 @@ def replace(args: Args, kwargs: Kwargs, substitute: Callable[[StandIn], Any]) ->
     """Return the arguments with something else for each stand-in; only containers that hold one are copied."""
     if not kwargs and LEAVES.issuperset(map(type, args)):
         return args, {}
+    if not kwargs and all([kind in LEAVES or issubclass(kind, StandIn) for kind in map(type, args)]):
+        return tuple([value if type(value) in LEAVES else substitute(value) for value in args]), {}
     rebuild = _Rebuild(substitute)
     return tuple(map(rebuild.top, args)), {name: rebuild.top(value) for name, value in kwargs.items()}
 

@@ -118,7 +118,7 @@ class ConfiguredLab(Lab):
             super()._end(reason, timeout)
         finally:
             if self.bench is not None:
-                pass
+                self.bench.close()
 
 
 # -- what the file may say
@@ -273,11 +273,10 @@ class LabConfig(Section):
 
 @dataclass(frozen=True)
 class Found:
-    """Something wrong at a place in the file; with `key`, the key itself is wrong and not what it says."""
+    """Something wrong at a place in the file."""
 
     place: Location
     message: str
-    key: bool = False
 
 
 def mistake_of(error: Mapping[str, Any]) -> Found:
@@ -287,9 +286,9 @@ def mistake_of(error: Mapping[str, Any]) -> Found:
     match error["type"]:
         case "extra_forbidden":
             hint = did_you_mean(str(last), keys_at(tuple(outer)))
-            return Found(place, f"{titled(outer)} has no key {str(last)!r}{hint}", key=True)
+            return Found(place, f"{titled(outer)} has no key {str(last)!r}{hint}")
         case "missing":
-            return Found(tuple(outer), f"{titled(outer)} needs the key {str(last)!r}", key=True)
+            return Found(tuple(outer), f"{titled(outer)} needs the key {str(last)!r}")
         case "value_error":
             return Found(place, f"{titled(place)}: {error['ctx']['error']}")
         case _:
@@ -384,11 +383,11 @@ def titled(place: Location | list[int | str]) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it was read: its values, and the lines on which each key and its value stand."""
+    """A file as it was read: its values, and the line on which each of them begins."""
 
     path: Path
     content: dict[str, Any]
-    lines: dict[Location, tuple[int, int]]
+    lines: dict[Location, int]
 
     @classmethod
     def read(cls, path: Path) -> Source:
@@ -404,19 +403,17 @@ class Source:
         if not issubclass(type(root), CommentedMap):
             message = f"{path}:1: a lab's file begins with a key, such as devices:"
             raise ConfigError(message)
-        lines: dict[Location, tuple[int, int]] = {}
+        lines: dict[Location, int] = {}
         return cls(path, plain(root, (), lines), lines)
 
     def refusal(self, found: list[Found]) -> ConfigError:
         """Return the error that tells everything that was found, each with its line."""
-        told = sorted((self.line(item.place, key=item.key), item.message) for item in found)
+        told = sorted((self.line(item.place), item.message) for item in found)
         return ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in told))
 
-    def line(self, place: Location, *, key: bool) -> int:
+    def line(self, place: Location) -> int:
         """Return the line of a place, or of the innermost part around it that is in the file."""
-        known = next((place[:end] for end in range(len(place), 0, -1) if place[:end] in self.lines), ())
-        at_key, at_value = self.lines.get(known, (1, 1))
-        return at_key if key or len(known) < len(place) else at_value
+        return next((self.lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.lines), 1)
 
 
 def unreadable(path: Path, error: Exception) -> str:
@@ -431,18 +428,16 @@ def unreadable(path: Path, error: Exception) -> str:
     return f"{where}: this is no YAML: {known.problem}"
 
 
-def plain(node: Any, place: Location, lines: dict[Location, tuple[int, int]]) -> Any:
+def plain(node: Any, place: Location, lines: dict[Location, int]) -> Any:
     """Return what was read as plain values, and note their lines."""
     if issubclass(type(node), CommentedMap):
         for key in node:
             own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
-            lines[*place, key] = (
-                (node.lc.key(key)[0] + 1, node.lc.value(key)[0] + 1) if own else lines.get(place, (1, 1))
-            )
+            lines[*place, key] = node.lc.key(key)[0] + 1 if own else lines.get(place, 1)
         return {key: plain(value, (*place, key), lines) for key, value in node.items()}
     if issubclass(type(node), CommentedSeq):
         for index in range(len(node)):
-            lines[*place, index] = (node.lc.item(index)[0] + 1,) * 2
+            lines[*place, index] = node.lc.item(index)[0] + 1
         return [plain(value, (*place, index), lines) for index, value in enumerate(node)]
     for scalar in (bool, int, float, str):
         if issubclass(type(node), scalar):

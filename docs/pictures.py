@@ -31,7 +31,7 @@ def worth_seeing(run: Run[Any]) -> bool:
 
 def picture_of(run: Run[Any], began: float) -> str:
     """Draw the tree as it stands on the terminal; the font is the reader's."""
-    console = Console(record=True, width=116, file=StringIO(), force_terminal=True)
+    console = Console(record=True, width=132, file=StringIO(), force_terminal=True)
     console.print(live_tree(run, began, time.monotonic()))
     drawn = console.export_svg(title=f"actorlab run {PROGRAM}")
     return re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")

@@ -53,7 +53,7 @@ class Hooks:
         for hook, chosen in self.found.items():
             known = not isinstance(chosen, str) or hasattr(driver, "__getattr__")
             if not known and inspect.getattr_static(driver, str(chosen), None) is None:
-                text = f"DeviceConfig({hook}={chosen!r}): {driver.__name__} has no method {chosen!r}; give its name, or None"
+                text = f"DeviceConfig({hook}={chosen!r}): {driver.__name__} has no such method; name another, or None"
                 raise ConfigError(text)
 
     def has(self, hook: str) -> bool:

@@ -404,6 +404,7 @@ class RunActor(Actor):
                 self.lives[name] = hold.life
             if hold.cell.token is hold:
                 hold.cell.token = self.lease
+        body.holds = {}  # a hold knows its body: as a cycle, both would wait for the garbage collector
 
     def _alarm_body(self, action: ev.AlarmBody) -> None:
         step, reason = action
