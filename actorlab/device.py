@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, ParamSpec, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
@@ -19,7 +19,7 @@ QUERY_MARK: Final = "__actorlab_query__"
 
 
 def query(method: F) -> F:
-    """Mark a method that only reads: it is answered also while somebody else holds the device, and may be sent again."""
+    """Mark a method that only reads: others are answered too while somebody holds the device, and it may be sent again."""
     setattr(method, QUERY_MARK, True)
     return method
 
@@ -28,9 +28,9 @@ class Device:
     """Be a device with lifecycle hooks; any other class can be a device too.
 
     A subclass overrides what it needs: `connect` and `disconnect` are called once each per life; `make_safe` brings the
-    instrument into a state in which it may be left alone, and is called whenever a run that held it ends without success.
-    A subclass may also define ``interrupt()`` (end the call in progress, from another thread), ``resync()`` (make the
-    connection usable after a call was cut short) and ``identify() -> str``.
+    instrument into a state in which it may be left alone, and is called whenever a run that held it ends without
+    success. A subclass may also define ``interrupt()`` (end the call in progress, from another thread), ``resync()``
+    (make the connection usable after a call was cut short) and ``identify() -> str``.
 
     Reading an attribute or a property of a `Device` counts as a query.
     """
@@ -56,9 +56,9 @@ class DeviceConfig:
     >>> class Laser: ...
     >>> factory = DeviceConfig(timeout=5)(Laser)
 
-    `connect`, `disconnect`, `make_safe` and `interrupt` name a method or give a function of the device; None says that there
-    is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and `idempotent` name
-    members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
+    `connect`, `disconnect`, `make_safe` and `interrupt` name a method or give a function of the device; None says that
+    there is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and
+    `idempotent` name members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
     """
 
     restart: RestartPolicy = field(default_factory=RestartPolicy)
@@ -74,6 +74,12 @@ class DeviceConfig:
     optional: bool = False
     mailbox: int = 1024
 
+    def __new__(cls, **given: Any) -> Self:
+        """Remember what is given: it goes over another configuration even where it equals the default."""
+        made = super().__new__(cls)
+        object.__setattr__(made, "_given", tuple(given))
+        return made
+
     def __post_init__(self) -> None:
         for name in ("timeout", "safe_timeout", "mailbox"):
             if not getattr(self, name) > 0:
@@ -86,13 +92,8 @@ class DeviceConfig:
 
     def over(self, other: DeviceConfig) -> DeviceConfig:
         """Return `other`, with whatever was set here in place of it."""
-        default = DeviceConfig()
-        changed = {
-            item.name: getattr(self, item.name)
-            for item in fields(self)
-            if getattr(self, item.name) != getattr(default, item.name)
-        }
-        return replace(other, **changed)
+        given: tuple[str, ...] = self._given  # type: ignore[attr-defined]  # set by __new__: it is no field
+        return replace(other, **{name: getattr(self, name) for name in given})
 
 
 class Configured:

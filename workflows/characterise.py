@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from actorlab import Shared, cleanup, log, progress, task, track, workflow
-from actorlab.config import lab_from_yaml
+from actorlab import Lab, Shared, cleanup, log, progress, task, track, workflow
 from actorlab.simulation import Lamp, Oven, SourceMeter, Spectrometer, Stage
 
 
@@ -166,6 +165,6 @@ def characterise(
 
 
 if __name__ == "__main__":
-    with lab_from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
+    with Lab.from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
         names = ("stage", "oven", "smu", "lamp", "spectrometer")
         print(lab.run(characterise, *(lab.device(name) for name in names)))

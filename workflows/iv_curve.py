@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actorlab import Shared, cleanup, progress, task, track, workflow
-from actorlab.config import lab_from_yaml
+from actorlab import Lab, Shared, cleanup, progress, task, track, workflow
 from actorlab.simulation import Oven, SourceMeter, Stage
 
 BOLTZMANN_EV = 8.617333262e-5
@@ -98,5 +97,5 @@ def iv_curve(
 
 
 if __name__ == "__main__":
-    with lab_from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
+    with Lab.from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
         print(lab.run(iv_curve, lab.device("stage"), lab.device("oven"), lab.device("smu")))

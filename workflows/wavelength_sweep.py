@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actorlab import task, track, workflow
-from actorlab.config import lab_from_yaml
+from actorlab import Lab, task, track, workflow
 from actorlab.simulation import Laser, PowerMeter
 
 
@@ -75,5 +74,5 @@ def wavelength_sweep(
 
 
 if __name__ == "__main__":
-    with lab_from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
+    with Lab.from_yaml(Path(__file__).with_name("lab.yaml")) as lab:
         print(lab.run(wavelength_sweep, lab.device("laser"), lab.device("meter")))

@@ -749,7 +749,7 @@ class RunActor(Actor):
     def _annotate(self, error: Any) -> None:
         """Say which run and step it was, what isn't safe, and which clean-ups failed."""
         core = self.core
-        step = self.work[core.failed_step].name if core.failed_step is not None and len(self.work) > 1 else ""
+        step = self.work[core.failed_step].name if core.failed_step is not None and self.drawing is not None else ""
         if not isinstance(error, RunCancelled):
             error.add_note(f"in step {step} of {self.id}" if step else f"in {self.id}")
         for name, why in core.unsafe.items():

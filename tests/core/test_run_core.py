@@ -945,7 +945,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
     return RunSpec(
         Plan(tuple(parents), tuple(loose) if any(loose) else ()),
         GRACE,
-        timeout=draw(st.sampled_from((None, 15.0))),
+        timeout=draw(st.sampled_from((None, 5.0))),
         retries={step: draw(st.sampled_from(POLICIES)) for step in draw(some)},
         step_timeouts={step: draw(st.sampled_from((3.0, 8.0))) for step in draw(some)},
         units=dict.fromkeys(draw(some)),
@@ -1064,7 +1064,7 @@ class AnyWorld(RuleBasedStateMachine):
             assert in_words(again.handle(event, now)) == in_words(actions), "the same events lead to the same actions"
         assert again.state is world.state()
         if world.core.reason.startswith("it took longer than its timeout"):
-            assert world.ran >= 15.0 - 1e-5, "a pause doesn't count"
+            assert world.ran >= 5.0 - 1e-5, "a pause doesn't count"
 
 
 TestAnyWorld = AnyWorld.TestCase
