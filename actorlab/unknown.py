@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias
 from actorlab.arguments import StandIn, search
 from actorlab.errors import WorkflowError
 
-__all__ = ["Origin", "Path", "Unknown", "origin_of", "value_of"]
+__all__ = ["Origin", "Path", "Unknown", "origin_of", "steps_among", "value_of"]
 
 Path: TypeAlias = tuple[int, ...]
 
@@ -79,6 +79,19 @@ def value_of(unknown: Unknown, results: Mapping[Path, Sequence[Any] | Mapping[in
     for key in keys:
         value = value[key]
     return value
+
+
+def steps_among(args: tuple[Any, ...], path: Path) -> tuple[int, ...] | None:
+    """Return the steps of a drawing whose values the arguments are, one for one; None if any is something else."""
+    steps: list[int] = []
+    for value in args:
+        if type(value) is not Unknown:
+            return None
+        drawing, step, keys = origin_of(value)
+        if keys or drawing.path != path:
+            return None
+        steps.append(step)
+    return tuple(steps)
 
 
 def _refuse(unknown: Unknown, why: str) -> NoReturn:

@@ -119,6 +119,7 @@ class RunCore:
         "_fenced",
         "_held_back",
         "_limiters",
+        "_many",
         "_out",
         "_retrying",
         "_standing",
@@ -126,6 +127,7 @@ class RunCore:
         "_step_states",
         "_timeout_at",
         "_timeout_left",
+        "_told",
         "_to_make_safe",
         "abandoned",
         "begun",
@@ -160,6 +162,8 @@ class RunCore:
         self.unsafe: dict[str, BaseException] = {}
         self.pause_reason = ""
         self.begun = False
+        self._many = spec.plan.size > 1
+        self._told = False
         self._countdown = Countdown(spec.plan) if spec.plan.size != 1 else ONE_STEP
         self._step_states: dict[int, RunState] = {}
         self._attempts: dict[int, int] = {}
@@ -178,10 +182,14 @@ class RunCore:
         self._step_clocks: dict[int, float] = {}  # when the time of a step is up; while paused, what is left of it
         self._out: list[Action] = NO_ACTIONS
 
-    def handle(self, event: Any, now: float) -> list[Action]:
-        """Take one event and return the actions that follow from it, in order."""
+    def handle(self, event: Any, now: float, told: bool = True) -> list[Action]:  # noqa: FBT001, FBT002 - on the hot path
+        """Take one event and return the actions that follow from it, in order.
+
+        Unless it is `told`, the moves of steps are left out: there are two for each, and mostly nobody listens.
+        """
         out: list[Action] = []
         self._out = out
+        self._told = told and self._many
         self.HANDLERS[event.__class__](self, event, now)
         self._out = NO_ACTIONS
         return out
@@ -551,10 +559,9 @@ class RunCore:
             self._move(new)
 
     def _move_step(self, step: int, new: RunState) -> None:
-        old = self._step_states.get(step, S.WAITING)
+        if self._told:
+            self._out.append(StepMoved(step, self._step_states.get(step, S.WAITING), new))
         self._step_states[step] = new
-        if self.spec.plan.size > 1:
-            self._out.append(StepMoved(step, old, new))
 
     HANDLERS: ClassVar[dict[type, Callable[[RunCore, Any, float], None]]] = {
         Begun: _begin,

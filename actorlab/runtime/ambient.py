@@ -51,7 +51,7 @@ def track(items: Iterable[T], message: str = "") -> Iterator[T]:
     """
     total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]  # just asked for
     done = 0
-    for done, item in enumerate(items):  # noqa: B007 - `done` is used after the loop
+    for done, item in enumerate(items):
         scope = current.get()
         scope.progress(done, total, message)
         scope.checkpoint()
@@ -138,5 +138,3 @@ def done_by(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str,
     except Exception as error:  # noqa: BLE001 - it is the reply's to raise
         reply.finish(None, error)
     return reply
-
-

@@ -285,4 +285,3 @@ class Tick(Reply[None]):
 
 
 SOME: Final = 32
-

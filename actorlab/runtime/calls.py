@@ -67,7 +67,7 @@ class Call(Message):
         if super().cancel():
             return True
         if not self.done():
-            self.target.lab_actor.end(self)
+            self.target.lab_actor.limits.end(self)
         return False
 
 
@@ -100,7 +100,7 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
         except ActorStopped:
             unavailable = hold.cell.unavailable()
             raise unavailable from unavailable.__cause__
-        if not (lock.acquire(True, limit) and call._outcomes):  # noqa: FBT003, SLF001 - the lock's own way
+        if not (lock.acquire(True, limit) and call._outcomes):  # noqa: SLF001 - the lock's own way
             wait_on(call, hold.cell, limit, None, body)
         value, error = call._outcomes[0]  # noqa: SLF001 - the hot path
         if error is None:
@@ -155,7 +155,7 @@ def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str
     except BaseException as error:
         call.drop(error)
         raise
-    hold.cell.lab_actor.watch(hold.cell, call)
+    hold.cell.lab_actor.limits.watch(hold.cell, call)
     return call
 
 
@@ -167,7 +167,7 @@ def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[
         if hold is not None:
             return ask_held(hold, member, args, kwargs)
     call = send_outside(cell, member, args, kwargs)
-    cell.lab_actor.watch(cell, call, OUTSIDE_WAITING)
+    cell.lab_actor.limits.watch(cell, call, OUTSIDE_WAITING)
     return call
 
 
@@ -202,11 +202,13 @@ def wait_on(call: Call, cell: Cell, running: float, waiting: float | None, body:
         elif call.begun:
             left = call.begun + running - monotonic()
             if left <= 0:
-                cell.lab_actor.overdue(cell, call, running)
+                cell.lab_actor.limits.overdue(cell, call, running)
                 told = True
                 continue
         elif waiting is not None and monotonic() >= sent + waiting:
-            call.drop(CallTimeout(f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will"))
+            call.drop(
+                CallTimeout(f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will")
+            )
             continue
         else:
             left = running if waiting is None else min(running, sent + waiting - monotonic())
@@ -230,7 +232,7 @@ def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | None:
 
 def busy(cell: Cell, member: Member) -> DeviceBusy:
     """Make the error for a command to a device that somebody else holds."""
-    waiting = cell.lab_actor.queue_for(cell.name)
+    waiting = cell.lab_actor.leases.queue_for(cell.name)
     queue = f"; {', '.join(waiting)} wait{'' if len(waiting) > 1 else 's'} for it too" if waiting else ""
     who = cell.holder or "somebody"
     text = f"{cell.name}.{member.name} is a command, and {cell.name} is held by {who}{queue}; queries are answered"

@@ -31,7 +31,7 @@ NO_CALLS: Final[list[Call]] = []
 FILE_ERRORS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
-class LifeEnded(Exception):  # noqa: N818 - it isn't an error but the end of the loop
+class LifeEnded(Exception):
     """End the loop of an actor whose device has failed."""
 
 
@@ -139,7 +139,7 @@ class DeviceActor(ThreadActor):
     def _actor_loop(self) -> None:
         super()._actor_loop()
         down = self.down.outcome()
-        self._cell.lab_actor.life_ended(self, self.fault or down.error)
+        self._cell.lab_actor.lives.life_ended(self, self.fault or down.error)
 
     def _serve(self) -> None:
         try:
@@ -266,7 +266,7 @@ class DeviceActor(ThreadActor):
     def _broke(self, error: BaseException) -> None:
         """End this life; before the caller hears of it, as its next call must not come here."""
         self.fault = error
-        self._cell.lab_actor.failing(self, error)  # first: who is dropped by the close acts on what the lab knows
+        self._cell.lab_actor.lives.failing(self, error)  # first: who is dropped by the close acts on what the lab knows
         self.mailbox.close()
 
     def _fail(self, call: Call, error: BaseException) -> DeviceFault:
@@ -407,5 +407,3 @@ def resolve(target: Any, path: tuple[tuple[str, Any], ...], life: int) -> Any:
             text = f"this {key.cls.__name__} belongs to the device before it restarted: get it from the device again"
             raise DeviceFault(text)
     return target
-
-

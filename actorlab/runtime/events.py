@@ -34,11 +34,8 @@ class EventLog:
     def __init__(self) -> None:
         self._sequence = 0
         self._subscriptions: tuple[Subscription, ...] = ()
-
-    @property
-    def heard(self) -> bool:
-        """Tell whether anybody listens."""
-        return bool(self._subscriptions)
+        self.heard = False
+        """Whether anybody listens."""
 
     def add(self, subject: str, kind: str, **data: Any) -> None:
         """Tell an event."""
@@ -55,11 +52,13 @@ class EventLog:
         """Listen from now on, with a buffer of so many events."""
         subscription = Subscription(self, bound)
         self._subscriptions = (*self._subscriptions, subscription)
+        self.heard = True
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Listen no longer."""
         self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+        self.heard = bool(self._subscriptions)
 
 
 class Subscription:

@@ -88,6 +88,7 @@ def needs_arguments(method: Any) -> bool:
         return False
     bound = parameters if isinstance(method, staticmethod) else parameters[1:]
     return any(
-        item.default is item.empty and item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)
+        item.default is item.empty
+        and item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)
         for item in bound
     )

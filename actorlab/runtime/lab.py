@@ -8,8 +8,8 @@ import logging
 import os
 import time
 from collections import deque
-from importlib import import_module
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
 
 from actorlab.arguments import device_name, find_devices, needs, replace
@@ -28,6 +28,7 @@ from actorlab.runtime.run_actor import NOTHING, ONE, RunActor, Work
 from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
 from actorlab.task import Task, Workflow, as_task
+from actorlab.unknown import steps_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from actorlab.drawing import Drawing
     from actorlab.runtime.cell import DeviceState
     from actorlab.runtime.run import Run
+    from actorlab.unknown import Path
 
 __all__ = ["Lab"]
 
@@ -128,7 +130,7 @@ class Lab:
         cell = Cell(name, next(self._orders), inner, args, kwargs, config, self.lab_actor)
         self.cells[name] = cell
         try:
-            first = self.lab_actor.add(cell)
+            first = self.lab_actor.lives.add(cell)
             self._await_first(cell, first)
         except BaseException:
             if cell.standing.value != "quarantined":
@@ -176,7 +178,7 @@ class Lab:
     def remove(self, name: str, timeout: float | None = None) -> None:
         """Disconnect a device that nobody holds, and forget it."""
         cell = self._cell(name)
-        self.lab_actor.remove(name).result(timeout if timeout is not None else cell.config.safe_timeout + CLOSING)
+        self.lab_actor.lives.remove(name).result(timeout if timeout is not None else cell.config.safe_timeout + CLOSING)
         self.cells.pop(name, None)
 
     def reset(self, name: str, *, force: bool = False) -> None:
@@ -188,7 +190,7 @@ class Lab:
 
         """
         cell = self._cell(name)
-        self.lab_actor.reset(name, force=force).result(cell.config.timeout + 1.0)
+        self.lab_actor.lives.reset(name, force=force).result(cell.config.timeout + 1.0)
 
     def _cell(self, name: str) -> Cell:
         try:
@@ -251,7 +253,9 @@ class Lab:
         scope = current.get()
         if scope is not PLAIN:
             scope.forbid("lab.lease(…)")
-            text = "lab.lease inside a run or another lease: what is held is held, so pass the devices to the run itself"
+            text = (
+                "lab.lease inside a run or another lease: what is held is held, so pass the devices to the run itself"
+            )
             raise NotLeased(text)
         self._check_open()
         cells = self._cells_of([device_name(ref) for ref in refs])
@@ -294,11 +298,11 @@ class Lab:
 
     def rearm(self) -> None:
         """Let devices accept commands again after an emergency stop."""
-        self.ask(self.lab_actor.rearm)
+        self.ask(self.lab_actor.safety.rearm)
 
     def _stop_everything(self, argument: tuple[str, Reply[dict[str, BaseException | None]]]) -> None:
         reason, reply = argument
-        self.lab_actor.emergency(reason, reply)
+        self.lab_actor.safety.emergency(reason, reply)
         for actor in list(self._runs.values()):
             actor.stop_at_once(reason)
 
@@ -336,7 +340,9 @@ class Lab:
         work, drawing = self._work(as_task(function), args, kwargs)
         options = work.task.options_
         if options.exclusive or options.key is not None:
-            text = f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
+            text = (
+                f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
+            )
             raise NotLeased(text)
         leases = parent.options.lease == "step"
         if not leases:
@@ -358,8 +364,8 @@ class Lab:
         borrows = not parent.lease_per_step
         if drawing is not None:
             return RunActor(
-                self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
-                cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING,
+                self, run_id, work.name, works_of(drawing.steps, drawing.path), plan=drawing.graph.plan(),
+                cleanups=works_of(drawing.cleanups, drawing.path), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING,
                 options=options.changed({"timeout": None}), drawing=drawing, parent=parent, borrows=borrows,
             )  # fmt: skip
         return RunActor(
@@ -395,8 +401,8 @@ class Lab:
                 parent=parent, parent_body=body, borrows=borrows,
             )  # fmt: skip
         return RunActor(
-            self, run_id, work.name, works_of(drawing.steps), plan=drawing.graph.plan(),
-            cleanups=works_of(drawing.cleanups), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
+            self, run_id, work.name, works_of(drawing.steps, drawing.path), plan=drawing.graph.plan(),
+            cleanups=works_of(drawing.cleanups, drawing.path), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
             drawing=drawing, parent=parent, parent_body=body, borrows=borrows,
         )  # fmt: skip
 
@@ -454,7 +460,9 @@ class Lab:
             seen.add(id(actor))
             path.append(actor.id)
             if actor is mine or actor in ancestors(mine):
-                text = f"{' -> '.join(path)}: this wait could never end, since {actor.id} waits for the end of {mine.id}"
+                text = (
+                    f"{' -> '.join(path)}: this wait could never end, since {actor.id} waits for the end of {mine.id}"
+                )
                 raise AskDeadlock(text)
             for other in list(actor.bodies.values()):
                 todo.extend(awaited._actor for awaited in list(other.awaited.values()))  # noqa: SLF001
@@ -473,8 +481,10 @@ class Lab:
         if self._broken is not None:
             return
         self._broken = error
-        logging.getLogger("actorlab").critical("lab %s: a decision failed; all devices are fenced", self.name, exc_info=error)
-        self.lab_actor.fence_all()
+        logging.getLogger("actorlab").critical(
+            "lab %s: a decision failed; all devices are fenced", self.name, exc_info=error
+        )
+        self.lab_actor.safety.fence_all()
         for actor in list(self._runs.values()):
             failed = ConfigError(f"{actor.id} ended because the lab failed by a fault of its own: {error!r}")
             failed.__cause__ = error
@@ -542,10 +552,10 @@ class Lab:
                 run.cancel(reason)
             for run in running:
                 run.reply.wait(max(0.0, until - monotonic()))
-        self.lab_actor.stop_devices()
+        self.lab_actor.lives.stop_devices()
         lost: tuple[str, ...] = tuple(self.cells)
-        if self.lab_actor.stopped.wait(max(0.1, until - monotonic())):
-            lost = self.lab_actor.stopped.outcome()
+        if self.lab_actor.lives.stopped.wait(max(0.1, until - monotonic())):
+            lost = self.lab_actor.lives.stopped.outcome()
         self._close_threads(lost)
 
     def _close_threads(self, lost: tuple[str, ...]) -> None:
@@ -559,7 +569,9 @@ class Lab:
                 cell.actor.thread.join(CLOSING)
         late = self.workers.join(0.1)
         for name in lost:
-            logging.getLogger("actorlab").error("%s was given up: %s", name, self.cells[name].why if name in self.cells else "")
+            logging.getLogger("actorlab").error(
+                "%s was given up: %s", name, self.cells[name].why if name in self.cells else ""
+            )
         for thread in late:
             logging.getLogger("actorlab").error("%s still runs a body that doesn't end", thread.name)
 
@@ -580,14 +592,15 @@ def configured(factory: Any) -> tuple[Any, DeviceConfig]:
     return inner, given.over(own) if own is not None else given
 
 
-def works_of(steps: Any) -> tuple[Work, ...]:
-    """Turn drawn steps into work."""
+def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
+    """Turn the drawn steps of a drawing into work."""
     works = []
     for step in steps:
         needed = step.needs
         exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
         shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
-        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested))
+        inputs = steps_among(step.args, path) if not step.kwargs else None
+        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested, inputs))
     return tuple(works)
 
 
@@ -619,5 +632,3 @@ def answer(reply: Reply[R], function: Callable[[], R]) -> None:
         reply.finish(None, error)
     else:
         reply.finish(value, None)
-
-

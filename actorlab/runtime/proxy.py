@@ -251,4 +251,3 @@ def target_of(bound: Callable[..., Any]) -> tuple[Any, Member] | None:
     if isinstance(bound, functools.partial) and bound.func in (call_held, call_outside):
         return bound.args[0], bound.args[1]
     return None
-

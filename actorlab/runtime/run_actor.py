@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.arguments import find_devices, replace
@@ -67,6 +68,8 @@ class Work(NamedTuple):
     exclusive: tuple[str, ...]
     shared: tuple[str, ...]
     drawing: Drawing | None = None
+    inputs: tuple[int, ...] | None = None
+    """The steps whose values are its arguments, one for one; None if there are other arguments."""
 
 
 class RunActor(Actor):
@@ -262,7 +265,7 @@ class RunActor(Actor):
     def on(self, event: Any) -> None:
         """Let the core decide, and carry its actions out."""
         deeds = self.deeds
-        for action in self.core.handle(event, monotonic()):
+        for action in self.core.handle(event, monotonic(), self.lab.events.heard):
             deeds[action.__class__](self, action)
 
     def _begin(self, _: Any) -> None:
@@ -337,7 +340,7 @@ class RunActor(Actor):
         if self.borrows and self.parent is not None:
             self.parent.lend(self)
         else:
-            self.lab.lab_actor.request(self)
+            self.lab.lab_actor.leases.request(self)
 
     def _start_body(self, action: ev.StartBody) -> None:
         step, attempt = action
@@ -350,7 +353,7 @@ class RunActor(Actor):
         self.bodies[step] = body
         if self.cells:
             self._take(body, work, fresh=attempt > 1)
-        self.lab.workers.put(Job(self, body, work))
+        self.lab.workers.put(partial(run_body, body, work))
 
     def _take(self, body: Body, work: Work, *, fresh: bool) -> None:
         """Write the tokens of a body's devices."""
@@ -377,7 +380,10 @@ class RunActor(Actor):
         child.post()
 
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
-        self.body_ended((step, attempt, Later(child._actor), child.reply.exception(0)))  # noqa: SLF001 - its supervisor
+        error = child.reply.exception(0)
+        if error is None:
+            self.values.later[step] = child._actor  # noqa: SLF001 - its supervisor
+        self._step_ended(step, attempt, error)
 
     def body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:
         """Hear that a body has ended."""
@@ -390,11 +396,11 @@ class RunActor(Actor):
                 self._give_up(body)
         if error is None:
             self.values[step] = value
-            self._ended[step] = monotonic()
-            self.on(ev.BodyEnded(step, attempt))
-        else:
-            self._ended[step] = monotonic()
-            self.on(ev.BodyEnded(step, attempt, error, draw()))
+        self._step_ended(step, attempt, error)
+
+    def _step_ended(self, step: int, attempt: int, error: BaseException | None) -> None:
+        self._ended[step] = monotonic()
+        self.on(ev.BodyEnded(step, attempt) if error is None else ev.BodyEnded(step, attempt, error, draw()))
 
     def _give_up(self, body: Body) -> None:
         """Take a body's tokens back, and remember which lives of the devices it has used."""
@@ -435,7 +441,7 @@ class RunActor(Actor):
 
     def _end_call(self, call: Call) -> None:
         if not call.drop(Cancelled(f"{call.target.name}.{call.member.name} was dropped")) and not call.done():
-            self.lab.lab_actor.interrupt(call, "cancel")
+            self.lab.lab_actor.limits.interrupt(call, "cancel")
 
     def _fence_body(self, action: ev.FenceBody) -> None:
         body = self.bodies.get(action.step)
@@ -472,7 +478,9 @@ class RunActor(Actor):
         work, step = self.work[action.step], action.step
         cells = [self.lab.cells[name] for name in (*work.exclusive, *work.shared) if name in self.lab.cells]
         self._retry_waits[step] = ", ".join(cell.name for cell in cells)
-        self.lab.lab_actor.when_ready(cells, lambda ready: self.on(ev.DevicesReady(step) if ready else ev.DevicesLost(step)))
+        self.lab.lab_actor.lives.when_ready(
+            cells, lambda ready: self.on(ev.DevicesReady(step) if ready else ev.DevicesLost(step))
+        )
 
     def _hold_bodies(self, _: ev.HoldBodies) -> None:
         self._gate = Reply()
@@ -509,7 +517,7 @@ class RunActor(Actor):
         self._take(body, work, fresh=True)
         bound = work.task.options_.timeout or self.lab.cancel_grace
         self._timer(bound, self._cleanup_late, (action.number, body, bound))
-        self.lab.workers.put(Job(self, body, work, cleanup=action.number))
+        self.lab.workers.put(partial(run_body, body, work))
 
     def _cleanup_late(self, argument: tuple[int, Body, float]) -> None:
         index, body, bound = argument
@@ -530,7 +538,7 @@ class RunActor(Actor):
 
     def _make_safe(self, action: ev.MakeSafe) -> None:
         name = action.device
-        self.lab.lab_actor.make_safe(self.lab.cells[name], lambda error: self.on(ev.MadeSafe(name, error)))
+        self.lab.lab_actor.safety.make_safe(self.lab.cells[name], lambda error: self.on(ev.MadeSafe(name, error)))
 
     def _release_lease(self, _: ev.ReleaseLease) -> None:
         for body in self.bodies.values():
@@ -538,7 +546,7 @@ class RunActor(Actor):
         if self.borrows and self.parent is not None:
             self.parent.take_back(self)
         else:
-            self.lab.lab_actor.release(self)
+            self.lab.lab_actor.leases.release(self)
 
     def _end(self, action: ev.End) -> None:
         for timer in self._timers:
@@ -570,7 +578,7 @@ class RunActor(Actor):
         if self.lab.events.heard and new not in TERMINAL:
             self.lab.events.tell(self.id, "run", {"state": new})
         if (new is S.PAUSED or old is S.PAUSED) and not self.borrows:
-            self.lab.lab_actor.set_ending(self.id, ending=new is not S.PAUSED)
+            self.lab.lab_actor.leases.set_ending(self.id, ending=new is not S.PAUSED)
         if new is S.PAUSED and self.parent is not None:
             self.parent._note_standing_children()
 
@@ -609,7 +617,7 @@ class RunActor(Actor):
                 continue
             for cell in child.cells:
                 self._borrowing[cell.name] = child
-                self.lab.lab_actor.lend(cell, child.lease, child.id)
+                self.lab.lab_actor.leases.lend(cell, child.lease, child.id)
             self._decider.then(child.granted)
         if self._loans is not None and self._loans.unfinished:
             self._decider.post(lambda _: self._grant_loans(self._loans.go_on(monotonic()) if self._loans else []))
@@ -626,7 +634,7 @@ class RunActor(Actor):
             return
         for cell in child.cells:
             if not self._loans.holders(cell.name) and self._borrowing.pop(cell.name, None) is not None:
-                self.lab.lab_actor.lend(cell, self._token_of(cell), self.id)
+                self.lab.lab_actor.leases.lend(cell, self._token_of(cell), self.id)
         self.lives.update(child.lives)
         self._grant_loans(granted)
 
@@ -654,7 +662,9 @@ class RunActor(Actor):
     def _view(self, step: int, work: Work) -> StepView:
         state = self.core.step_state
         values = [value for value in (*work.args, *work.kwargs.values()) if type(value) in (int, float, str, bool)]
-        after = [] if state(step).terminal else [it for it in self.core.spec.plan.parents[step] if not state(it).terminal]
+        after = (
+            [] if state(step).terminal else [it for it in self.core.spec.plan.parents[step] if not state(it).terminal]
+        )
         return StepView(
             step, work.name, state(step), self.core.attempts(step), work.exclusive, self._progress.get(step),
             self._began.get(step), self._ended.get(step), self.units.get(step), work.shared, tuple(values), tuple(after),
@@ -671,7 +681,7 @@ class RunActor(Actor):
             case S.WAITING if self.borrows and self.parent is not None:
                 return self.parent.loan_reasons(self)
             case S.WAITING:
-                return self.lab.lab_actor.reasons(self.id)
+                return self.lab.lab_actor.leases.reasons(self.id)
             case S.RETRYING:
                 return self._retry_reasons()
             case S.PAUSING | S.PAUSED:
@@ -690,7 +700,7 @@ class RunActor(Actor):
 
     def loan_reasons(self, child: RunActor) -> tuple[str, ...]:
         """Say why a child waits for a device that this run holds."""
-        from actorlab.runtime.lab_actor import in_words  # noqa: PLC0415 - lab_actor imports nothing of runs
+        from actorlab.runtime.leases import in_words  # noqa: PLC0415
 
         if self._loans is None or child.id not in self._waiting_children:
             return ()
@@ -767,53 +777,48 @@ class RunActor(Actor):
 class Values(dict[int, Any]):
     """The values of the steps that have ended; a nested workflow's is put together when it is first looked at."""
 
-    def __getitem__(self, step: int) -> Any:
-        value = super().__getitem__(step)
-        if type(value) is Later:
-            value = self[step] = value.actor.value()
+    __slots__ = ("later",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: dict[int, RunActor] = {}
+        """The runs of the steps that are runs of their own."""
+
+    def __missing__(self, step: int) -> Any:
+        value = self[step] = self.later[step].value()
         return value
 
 
-class Later(NamedTuple):
-    """The value of a step that is a run of its own."""
+def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
+    """Run a body, on a worker thread, and return whom to tell how it ended."""
+    value = error = None
+    actor = body.actor
+    try:
+        context = actor.context
+        value = perform(body, work) if context is None else context.copy().run(perform, body, work)
+    except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
+        error = raised
+    if body.index < 0:
+        return actor.cleanup_ended, (-1 - body.index, body, error)
+    return actor.body_ended, (body.index, body.attempt, value, error)
 
-    actor: RunActor
 
-
-class Job:
-    """One body, for a worker thread."""
-
-    __slots__ = ("actor", "body", "cleanup", "work")
-
-    def __init__(self, actor: RunActor, body: Body, work: Work, cleanup: int = -1) -> None:
-        self.actor = actor
-        self.body = body
-        self.work = work
-        self.cleanup = cleanup
-
-    def __call__(self) -> tuple[Callable[[Any], object], Any]:
-        """Run the body, and return whom to tell how it ended."""
-        value = error = None
-        try:
-            context = self.actor.context
-            value = self._run() if context is None else context.copy().run(self._run)
-        except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
-            error = raised
-        body = self.body
-        if self.cleanup >= 0:
-            return self.actor.cleanup_ended, (self.cleanup, body, error)
-        return self.actor.body_ended, (body.index, body.attempt, value, error)
-
-    def _run(self) -> Any:
-        body, work = self.body, self.work
-        current.set(body)
-        args, kwargs = replace(work.args, work.kwargs, self.actor.substitute(body))
-        task = work.task
-        value = body.execute(task.function if type(task) is Task else task, args, kwargs)
-        if (value.__class__ not in SCALARS) and find_devices((value,), {}):
-            text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
-            raise WorkflowError(text)
-        return value
+def perform(body: Body, work: Work) -> Any:
+    """Call a body's function, with values in place of unknowns and handles in place of devices."""
+    current.set(body)
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    if work.inputs is not None:  # what is most frequent in a large graph has a short way
+        values = body.actor.values
+        args, kwargs = tuple([values[step] for step in work.inputs]), {}
+    else:
+        args, kwargs = replace(work.args, work.kwargs, body.actor.substitute(body))
+    task = work.task
+    value = body.execute(task.function if type(task) is Task else task, args, kwargs)
+    if (value.__class__ not in SCALARS) and find_devices((value,), {}):
+        text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
+        raise WorkflowError(text)
+    return value
 
 
 def retry_policy(options: Options) -> RestartPolicy:

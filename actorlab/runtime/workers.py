@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ PATIENCE: Final = 0.001
 """If all threads are busy and none has taken a job for so many seconds, some are added: one, then two, then four, …"""
 AT_ONCE: Final = 64
 """… so many at most at one look."""
+IN_A_ROW: Final = 16
+"""So many ends of jobs are looked at before other messages get a turn."""
 KEPT: Final = 8
 """So many idle threads stay; others leave after `IDLE` seconds."""
 IDLE: Final = 30.0
@@ -38,6 +41,8 @@ class Workers:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._unfinished = 0
         self._finished = 0
+        self._reports: deque[Report | None] = deque()
+        self._told = False
         self._armed = False
         self._seen = 0
         self._more = 1
@@ -49,7 +54,7 @@ class Workers:
     def put(self, job: Job) -> None:
         """Have a job run by some thread; for the deciding thread only. A job doesn't raise.
 
-        What it returns is posted to the decider: by the thread itself, as the last thing before it waits again.
+        What it returns is done by the decider: the thread tells it as the last thing before it waits again.
         """
         self._decider.last(self._hand_out, job)
 
@@ -77,11 +82,27 @@ class Workers:
             self._size -= 1
             self._jobs.put(None)
 
-    def _job_ended(self, report: Report | None) -> None:
-        self._unfinished -= 1
-        self._finished += 1
-        if report is not None:
-            report[0](report[1])
+    def _tell(self, report: Report | None) -> None:
+        """Report the end of a job, on its thread: one message to the decider is enough for many of them.
+
+        The decider clears the flag before it looks, so whoever finds it set has his report seen.
+        """
+        self._reports.append(report)
+        if not self._told:
+            self._told = True
+            self._decider.post(self._jobs_ended)
+
+    def _jobs_ended(self, _: Any) -> None:
+        self._told = False
+        for _turn in range(min(len(self._reports), IN_A_ROW)):
+            report = self._reports.popleft()
+            self._unfinished -= 1
+            self._finished += 1
+            if report is not None:
+                report[0](report[1])
+        if self._reports and not self._told:
+            self._told = True
+            self._decider.post(self._jobs_ended)
 
     def close(self) -> None:
         """Let every thread end after its present job."""
@@ -125,8 +146,8 @@ class Workers:
                 return
             report = job()
             del job  # an idle worker keeps no result alive, …
-            self._decider.post(self._job_ended, report)
+            self._tell(report)
             del report  # … not even that
 
     def _run(self, job: Job) -> None:
-        self._decider.post(self._job_ended, job())
+        self._tell(job())

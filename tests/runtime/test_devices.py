@@ -111,7 +111,7 @@ class SourceMeter:
 def came_back(lab: Lab, name: str) -> None:
     """Wait until a device serves again."""
     ready = threading.Event()
-    lab.ask(lambda: lab.lab_actor.when_ready([lab.cells[name]], lambda _: ready.set()))
+    lab.ask(lambda: lab.lab_actor.lives.when_ready([lab.cells[name]], lambda _: ready.set()))
     assert ready.wait(5)
 
 
@@ -380,7 +380,7 @@ def test_equal_waiting_queries_are_answered_by_one_execution(lab: Lab, gate: Gat
 def test_equal_queries_hear_of_it_when_the_one_that_is_executed_is_given_up(
     lab: Lab, gates: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actorlab.runtime.lab_actor.INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     first, hang = gates(), gates()
 
     class Hanging(SourceMeter):

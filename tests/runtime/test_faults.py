@@ -73,7 +73,7 @@ class Lamp:
 def came_back(lab: Lab, name: str) -> None:
     """Wait until a device serves again."""
     ready = threading.Event()
-    lab.ask(lambda: lab.lab_actor.when_ready([lab.cells[name]], lambda _: ready.set()))
+    lab.ask(lambda: lab.lab_actor.lives.when_ready([lab.cells[name]], lambda _: ready.set()))
     assert ready.wait(5)
 
 
@@ -313,7 +313,7 @@ def test_a_hung_instrument_in_a_run_gives_call_timeout_and_the_lab_closes_within
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its driver can be interrupted, but waits long for the answer that would bring it back into step."""
-    monkeypatch.setattr("actorlab.runtime.lab_actor.INTERRUPT_GRACE", 0.2)
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.2)
     began = time.monotonic()
     with pytest.raises(CallTimeout), Lab(cancel_grace=0.3) as lab:  # noqa: PT012 - the block is the subject
         factory = DeviceConfig(restart=RestartPolicy(limit=0), timeout=0.3, safe_timeout=0.5)(Laser)
@@ -329,7 +329,7 @@ def test_a_hung_instrument_in_a_run_gives_call_timeout_and_the_lab_closes_within
 def test_a_call_that_hangs_and_has_no_interrupt_is_given_up_with_its_stack_and_the_device_quarantined(
     lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actorlab.runtime.lab_actor.INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     log: list[str] = []
     lamp = lab.add("lamp", DeviceConfig(timeout=0.1)(Lamp), log)
     other = lab.add("other", Lamp, [])
@@ -356,7 +356,7 @@ def test_a_call_that_hangs_and_has_no_interrupt_is_given_up_with_its_stack_and_t
 def test_an_operator_may_reset_by_force_while_the_old_thread_lives(
     lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actorlab.runtime.lab_actor.INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     lamp = lab.add("lamp", DeviceConfig(timeout=0.1)(Lamp), [])
     with pytest.raises(CallTimeout):
         lamp.block(gate)
@@ -542,7 +542,7 @@ def test_a_device_that_owes_its_safe_state_is_not_disconnected_before_it_is_safe
         ask(lamp.block, gate)
         gate.reached()
         lab.emergency_stop("smoke")
-        lab.lab_actor.stop_devices()
+        lab.lab_actor.lives.stop_devices()
         lab.ask(lambda: None)
         gate.open()
     assert log == ["made", "safe"]
@@ -655,7 +655,7 @@ def test_a_late_call_of_a_life_that_ended_is_refused_and_never_executed(lab: Lab
 def test_a_token_of_an_earlier_life_begins_nothing_after_an_abandonment(
     lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actorlab.runtime.lab_actor.INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     log: list[str] = []
     lamp = lab.add("lamp", DeviceConfig(timeout=0.1)(Lamp), log)
     with pytest.raises(CallTimeout):

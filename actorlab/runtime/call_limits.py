@@ -1,0 +1,85 @@
+"""Watch the limits of calls: what takes too long is interrupted, and what can't be interrupted is given up."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from actorlab.errors import CallTimeout
+
+if TYPE_CHECKING:
+    from actorlab.runtime.calls import Call
+    from actorlab.runtime.cell import Cell
+    from actorlab.runtime.decider import Decider
+    from actorlab.runtime.device_actor import DeviceActor
+    from actorlab.runtime.helpers import Helpers
+    from actorlab.runtime.lives import Lives
+
+__all__ = ["INTERRUPT_GRACE", "CallLimits"]
+
+monotonic = time.monotonic
+INTERRUPT_GRACE: Final = 2.0
+"""So many seconds an interrupted call has to end, before its device is given up."""
+
+
+class CallLimits:
+    """The running and waiting limits of calls, as the deciding thread sees to them; `overdue`, `watch`, `end` only post."""
+
+    def __init__(self, decider: Decider, helpers: Helpers, lives: Lives) -> None:
+        self._decider = decider
+        self._helpers = helpers
+        self._lives = lives
+
+    def overdue(self, cell: Cell, call: Call, limit: float) -> None:
+        """Have a call ended that has taken longer than its running limit; from any thread."""
+        self._decider.post(self._overdue, (cell, call, limit))
+
+    def _overdue(self, argument: tuple[Cell, Call, float]) -> None:
+        cell, call, limit = argument
+        actor = cell.actor
+        if call.done() or actor is None or call not in actor.stack:
+            return
+        call.stack = actor.where()
+        self._helpers.put(actor.interrupt, call, "timeout")
+        reason = f"{call.member.name} took longer than {limit:g} s and couldn't be interrupted"
+        self._decider.after(INTERRUPT_GRACE, self._still_overdue, (cell, actor, call, reason))
+
+    def _still_overdue(self, argument: tuple[Cell, DeviceActor, Call, str]) -> None:
+        cell, actor, call, reason = argument
+        if not call.done() and cell.actor is actor and not actor.abandoned:
+            self._lives.lose(cell, reason)
+
+    def watch(self, cell: Cell, call: Call, waiting: float | None = None) -> None:
+        """Watch the limits of a call that no thread waits for; from any thread."""
+        if not call.done():
+            self._decider.post(self._watch, (cell, call, waiting))
+
+    def _watch(self, argument: tuple[Cell, Call, float | None]) -> None:
+        cell, call, waiting = argument
+        limit = cell.config.timeout
+        if call.done():
+            return
+        if not call.begun:
+            left = limit if waiting is None else min(waiting, limit)
+            self._decider.after(left, self._look_at, (cell, call, waiting, monotonic()))
+        elif call.begun + limit <= monotonic():
+            self._overdue((cell, call, limit))
+        else:
+            self._decider.after(call.begun + limit - monotonic(), self._watch, argument)
+
+    def _look_at(self, argument: tuple[Cell, Call, float | None, float]) -> None:
+        cell, call, waiting, since = argument
+        if waiting is not None and not call.begun and monotonic() >= since + waiting:
+            text = f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will"
+            call.drop(CallTimeout(text))
+        self._watch((cell, call, waiting))
+
+    def end(self, call: Call) -> None:
+        """Have a call in progress ended; from any thread."""
+        self._decider.post(lambda _: None if call.done() else self.interrupt(call, "cancel"))
+
+    def interrupt(self, call: Call, why: str) -> None:
+        """Have a call in progress ended; for the deciding thread."""
+        cell: Cell = call.target
+        if cell.actor is not None:
+            self._helpers.put(cell.actor.interrupt, call, why)

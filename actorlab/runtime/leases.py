@@ -1,0 +1,182 @@
+"""Arbitrate the leases of a lab: who holds what, who waits for whom; the devices' tokens are written here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from actorlab.core.lease_table import BlockerKind, LeaseTable, Request
+from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable, LeaseTimeout
+from actorlab.runtime.cell import NOBODY, Cell, DeviceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actorlab.core.lease_table import Blocker, Granted
+    from actorlab.runtime.decider import Decider
+    from actorlab.runtime.run_actor import RunActor
+
+__all__ = ["Leases", "in_words"]
+
+monotonic = time.monotonic
+
+
+class Leases:
+    """The lab's lease table, and what follows from its grants; for the deciding thread, but for `queue_for`."""
+
+    def __init__(self, decider: Decider, cells: dict[str, Cell], limits: dict[str, int]) -> None:
+        self._decider = decider
+        self._cells = cells
+        self._table = LeaseTable(limits)
+        self._waiting: dict[str, RunActor] = {}
+        self._light: dict[str, RunActor] | None = None if limits else {}
+        """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
+        self._emergency = ""
+
+    def request(self, actor: RunActor) -> None:
+        """Ask for a run's lease; it hears `granted` or `refused`, maybe before this returns."""
+        if self._light is not None and actor.wants_nothing:
+            self._light[actor.id] = actor
+            actor.granted()
+            return
+        request = actor.request()
+        if request.exclusive and self._light is not None:
+            self._count_light_runs()
+        impossible = self._impossible(request) if actor.cells or request.exclusive else None
+        if impossible is not None:
+            actor.refused(impossible)
+            return
+        self._waiting[actor.id] = actor
+        self._grant(self._table.request(request, monotonic()))
+
+    def release(self, actor: RunActor) -> None:
+        """Take a lease back, or withdraw a request; the run hears `released` before anybody else is served."""
+        if self._light and self._light.pop(actor.id, None) is not None:
+            actor.released()
+            return
+        self._waiting.pop(actor.id, None)
+        for cell in actor.cells:
+            self._free(cell, actor)
+        actor.released()
+        try:
+            granted = self._table.release(actor.id, monotonic())
+        except KeyError:  # refused at once: it was never in the table
+            return
+        if granted or self._table.unfinished:
+            self._grant(granted)
+
+    def _count_light_runs(self) -> None:
+        """Enter the runs that want nothing into the table: from the first exclusive request on they matter."""
+        light, self._light = self._light or {}, None
+        for actor in light.values():
+            self._table.request(actor.request(), monotonic())  # nothing can block it
+
+    def _grant(self, granted: Iterable[Granted]) -> None:
+        for grant in granted:
+            actor = self._waiting.pop(grant.holder, None)
+            if actor is None:
+                continue
+            for cell in actor.cells:
+                self._hold(cell, actor)
+            actor.granted()
+        if self._table.unfinished:
+            self._decider.post(self._go_on)
+
+    def _go_on(self, _: Any) -> None:
+        self._grant(self._table.go_on(monotonic()))
+
+    @staticmethod
+    def _hold(cell: Cell, actor: RunActor) -> None:
+        cell.token = actor.lease
+        cell.holder = f"{cell.holder}, {actor.id}" if cell.shared_by else actor.id
+        if cell.name in actor.shared:
+            cell.shared_by = (*cell.shared_by, actor.id)
+
+    def _free(self, cell: Cell, actor: RunActor) -> None:
+        if self._emergency:
+            return
+        if actor.id in cell.shared_by:
+            cell.shared_by = tuple(other for other in cell.shared_by if other != actor.id)
+            cell.holder = ", ".join(cell.shared_by)
+            if not cell.shared_by:
+                cell.token = NOBODY
+        elif cell.holder == actor.id:
+            cell.token, cell.holder = NOBODY, ""
+
+    def _impossible(self, request: Request) -> ActorLabError | None:
+        if self._emergency and request.devices:
+            return DeviceUnavailable(
+                f"{request.holder} can't begin: {self._emergency}; lab.rearm() ends the emergency stop"
+            )
+        for name, _ in request.devices:
+            cell = self._cells.get(name)
+            if cell is None or cell.standing is DeviceState.CLOSED:
+                return ConfigError(f"{request.holder} needs {name!r}, which this lab doesn't have any more")
+            if cell.standing is DeviceState.QUARANTINED:
+                return cell.unavailable()
+        blocker = self._table.refusal(request)
+        if blocker is not None:
+            holders = ", ".join(blocker.by)
+            return LeaseTimeout(
+                f"{request.holder} needs {blocker.resource}, which {holders} holds and never gives back"
+            )
+        return None
+
+    def available(self, cell: Cell, *, available: bool) -> None:
+        """Take note whether a device serves."""
+        self._grant(self._table.set_available(cell.name, available, monotonic()))
+
+    def refuse_waiting(self, cell: Cell, error: ActorLabError) -> None:
+        """Refuse all who wait for a device."""
+        for actor in list(self._waiting.values()):
+            if any(other is cell for other in actor.cells):
+                self._decider.then(actor.refused, error)
+
+    def stop(self, reason: str) -> None:
+        """Grant no device any more, and refuse all who wait."""
+        self._emergency = reason
+        for actor in list(self._waiting.values()):
+            self._decider.then(actor.refused, DeviceUnavailable(f"{actor.id} can't begin: {reason}"))
+
+    def go_on_after_stop(self) -> None:
+        """Grant devices again."""
+        self._emergency = ""
+
+    @staticmethod
+    def lend(cell: Cell, token: object, holder: str) -> None:
+        """Write a device's token; for the deciding thread."""
+        cell.token = token
+        cell.holder = holder
+
+    def reasons(self, holder: str) -> tuple[str, ...]:
+        """Say in words what a waiting request waits for."""
+        blockers = self._table.blockers(holder) if holder in self._waiting else ()
+        return tuple(in_words(holder, blocker) for blocker in blockers)
+
+    def queue_for(self, device: str) -> tuple[str, ...]:
+        """Return the runs that wait for a device, from any thread: a hint for messages."""
+        waiting = list(self._waiting.values())
+        return tuple(actor.id for actor in waiting if any(cell.name == device for cell in actor.cells))
+
+    def set_ending(self, holder: str, *, ending: bool) -> None:
+        """Take note whether a holder is expected to end: a paused one isn't."""
+        if any(holder in self._table.holders(cell.name) for cell in self._cells.values()):
+            self._grant(self._table.set_ending(holder, ending, monotonic()))
+
+
+def in_words(holder: str, blocker: Blocker) -> str:
+    """Write one reason for waiting as a sentence."""
+    who = ", ".join(blocker.by)
+    match blocker.kind:
+        case BlockerKind.HELD:
+            return f"{holder} waits for {blocker.resource}, held by {who}"
+        case BlockerKind.RESERVED:
+            return f"{holder} waits for {blocker.resource}, reserved for {who}, which has waited longer"
+        case BlockerKind.UNAVAILABLE:
+            return f"{holder} waits for {blocker.resource}, which doesn't serve now"
+        case BlockerKind.SLOTS:
+            return f"{holder} waits for a free place among {blocker.resource}, taken by {who}"
+        case BlockerKind.KEY:
+            return f"{holder} waits for the key {blocker.resource}, held by {who}"
+        case BlockerKind.LAB:
+            return f"{holder} waits for the whole lab, in which {who} runs"

@@ -1,0 +1,357 @@
+"""Supervise the lives of a lab's devices: start, restart, stop, quarantine, give up."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from actorlab.core.supervision import (
+    AllStopped,
+    ChildAdded,
+    ChildDown,
+    ChildLost,
+    ChildRemoved,
+    ChildUp,
+    Escalate,
+    Quarantine,
+    Refuse,
+    Reset,
+    StartChild,
+    StopAll,
+    StopChild,
+    Supervision,
+    Tick,
+    WakeAt,
+)
+from actorlab.errors import ActorLabError, CallTimeout, ConfigError, DeviceQuarantined, DeviceUnavailable
+from actorlab.kernel import Reply
+from actorlab.runtime.cell import Cell, DeviceState
+from actorlab.runtime.device_actor import DeviceActor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.runtime.decider import Decider
+    from actorlab.runtime.events import EventLog
+    from actorlab.runtime.helpers import Helpers
+    from actorlab.runtime.leases import Leases
+
+__all__ = ["Lives", "short"]
+
+monotonic = time.monotonic
+
+
+class Lives:
+    """The supervisor of the devices: its core decides, this starts and ends their actors, and writes their standing."""
+
+    def __init__(
+        self, decider: Decider, events: EventLog, helpers: Helpers, cells: dict[str, Cell], leases: Leases
+    ) -> None:
+        self._decider = decider
+        self._events = events
+        self._helpers = helpers
+        self._cells = cells
+        self._leases = leases
+        self._devices = Supervision()
+        self._ready: list[tuple[list[Cell], Callable[[bool], object]]] = []
+        self._first: dict[str, Reply[None]] = {}
+        self._leaving: dict[str, Reply[None]] = {}
+        self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
+        self.stopped: Reply[tuple[str, ...]] = Reply()
+        self.closing = False
+
+    # -- devices come and go
+
+    def add(self, cell: Cell) -> Reply[None]:
+        """Add a device, from any thread; the reply is done when its first life has connected, or failed to."""
+        first: Reply[None] = Reply()
+        self._decider.post(self._add, (cell, first))
+        return first
+
+    def _add(self, argument: tuple[Cell, Reply[None]]) -> None:
+        cell, first = argument
+        if self.closing or cell.name in self._cells:
+            text = f"the lab is closing, so {cell.name!r} can't be added"
+            if not self.closing:
+                text = f"there is a device named {cell.name!r} already: choose another name, or remove it first"
+            first.finish(None, ConfigError(text))
+            return
+        self._cells[cell.name] = cell
+        self._first[cell.name] = first
+        self._supervise(ChildAdded(cell.name, cell.config.restart))
+
+    def remove(self, name: str) -> Reply[None]:
+        """Remove a device, from any thread; the reply is done when its thread has ended."""
+        reply: Reply[None] = Reply()
+        self._decider.post(self._remove, (name, reply))
+        return reply
+
+    def _remove(self, argument: tuple[str, Reply[None]]) -> None:
+        name, reply = argument
+        cell = self._cells.get(name)
+        if cell is None or cell.holder:
+            text = f"{name} is held by {cell.holder}" if cell else f"there is no device named {name!r}"
+            reply.finish(None, ActorLabError(f"{text}, so it can't be removed"))
+            return
+        self._leaving[name] = reply
+        self._stand(cell, DeviceState.CLOSED)
+        self._leases.refuse_waiting(cell, ConfigError(f"{name} was removed from the lab"))
+        self._supervise(ChildRemoved(name))
+        self._let_go(cell)
+
+    def _let_go(self, cell: Cell) -> None:
+        """Forget a device that is being removed, once its thread has ended."""
+        if cell.name in self._leaving and cell.name not in self._devices.names:
+            self._forget(cell)
+            self._leaving.pop(cell.name).finish(None, None)
+
+    def _forget(self, cell: Cell) -> None:
+        self._cells.pop(cell.name, None)
+        self._stand(cell, DeviceState.CLOSED)
+
+    def reset(self, name: str, *, force: bool) -> Reply[None]:
+        """Start a quarantined device afresh, from any thread."""
+        reply: Reply[None] = Reply()
+        self._decider.post(self._reset, (name, force, reply))
+        return reply
+
+    def _reset(self, argument: tuple[str, bool, Reply[None]]) -> None:
+        name, force, reply = argument
+        cell = self._cells.get(name)
+        if cell is None:
+            reply.finish(None, ConfigError(f"there is no device named {name!r}"))
+            return
+        if force and cell.standing is DeviceState.QUARANTINED:
+            self._supervise(ChildDown(name))
+        stack = cell.actor.where() if cell.actor is not None else ""
+        self._first[name] = reply
+        refusals = self._supervise(Reset(name))
+        if refusals:
+            self._first.pop(name, None)
+            at = f"; it is here:\n{stack}" if stack else ""
+            reply.finish(None, DeviceQuarantined(f"{refusals[0]}{at}"))
+        elif cell.standing is DeviceState.IDLE:
+            self._first.pop(name, None)
+            reply.finish(None, None)
+
+    # -- one life of a device
+
+    def _supervise(self, event: Any) -> list[str]:
+        """Let the supervision decide, carry it out, and return what it refused."""
+        refused = []
+        for action in self._devices.handle(event, monotonic(), self._random.random()):
+            match action:
+                case StartChild(name):
+                    self._launch(self._cells[name])
+                case StopChild(name, reason):
+                    self._stop_life(name, reason)
+                case WakeAt(at):
+                    self._decider.after(max(0.0, at - monotonic()), self._tick)
+                case Quarantine(name, reason):
+                    self._quarantine(self._cells[name], reason)
+                case Refuse(_, reason):
+                    refused.append(reason)
+                case AllStopped(lost):
+                    self.stopped.finish(lost, None)
+                case Escalate(reason):
+                    self._events.add("lab", "escalated", reason=reason)
+        self._note_retries()
+        return refused
+
+    def _tick(self, _: Any) -> None:
+        self._supervise(Tick())
+
+    def _launch(self, cell: Cell) -> None:
+        cell.life += 1
+        actor = DeviceActor(cell, cell.life)
+        cell.actor = actor
+        cell.restarts = cell.life - 1
+        self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
+        actor.ready.when_done(lambda reply: self._decider.post(self._up, actor) if reply.exception() is None else None)
+        actor.patience = self._decider.after(cell.config.timeout, self._too_slow, actor)
+        actor._start_actor_loop()  # noqa: SLF001 - pykka's documented point for starting
+
+    def _up(self, actor: DeviceActor) -> None:
+        if actor.patience is not None:
+            actor.patience.cancel()
+        cell = self._cell_of(actor)
+        if cell is None or actor.abandoned:
+            actor.stop_soon()
+            return
+        cell.owes_safe = False
+        cell.retry_at = None
+        cell.why = cell.why if cell.life > 1 else ""
+        cell.mailbox = actor.mailbox
+        self._stand(cell, DeviceState.IDLE)
+        self._supervise(ChildUp(cell.name))
+        self._settle_first(cell, None)
+        self._leases.available(cell, available=True)
+
+    def _too_slow(self, actor: DeviceActor) -> None:
+        cell = self._cell_of(actor)
+        if cell is not None and not actor.ready.done():
+            self.lose(cell, f"it hasn't connected within {cell.config.timeout:g} s")
+
+    def failing(self, actor: DeviceActor, error: BaseException) -> None:
+        """Hear from a device's thread that its life is about to end."""
+        self._decider.post(self._failing, (actor, error))
+
+    def _failing(self, argument: tuple[DeviceActor, BaseException]) -> None:
+        actor, error = argument
+        cell = self._cell_of(actor)
+        if cell is None or actor.abandoned:
+            return
+        cell.last_error, cell.why = error, short(error)
+        self._stand(cell, DeviceState.RESTARTING)
+        self._leases.available(cell, available=False)
+        self._decider.after(cell.config.safe_timeout, self._not_gone, actor)
+
+    def _not_gone(self, actor: DeviceActor) -> None:
+        cell = self._cell_of(actor)
+        if cell is not None and not actor.down.done() and not actor.abandoned:
+            self.lose(cell, "it failed, and its driver doesn't return from disconnecting")
+
+    def life_ended(self, actor: DeviceActor, error: BaseException | None) -> None:
+        """Hear from a device's thread that it has ended."""
+        self._decider.post(self._life_ended, (actor, error))
+
+    def _life_ended(self, argument: tuple[DeviceActor, BaseException | None]) -> None:
+        actor, error = argument
+        cell = self._cell_of(actor)
+        if cell is None:
+            return
+        if cell.name in self._leaving:
+            self._supervise(ChildDown(cell.name))
+            self._let_go(cell)
+            return
+        if error is not None and not actor.abandoned:
+            cell.last_error, cell.why = error, short(error)
+        if cell.standing is not DeviceState.QUARANTINED and not self.closing:
+            self._stand(cell, DeviceState.RESTARTING)
+            self._leases.available(cell, available=False)
+        if cell.name in self._first and not cell.config.optional and cell.life == 1:
+            self._give_up_first(cell, error)
+            return
+        self._supervise(ChildDown(cell.name, error if isinstance(error, Exception) else wrapped(error)))
+
+    def _give_up_first(self, cell: Cell, error: BaseException | None) -> None:
+        """Forget a device that couldn't connect when it was added."""
+        text = (
+            f"{cell.name} can't be added: it didn't connect: {short(error)}; check its address, its cable and its power"
+        )
+        failed = DeviceUnavailable(text)
+        failed.__cause__ = error
+        self._settle_first(cell, failed)
+        self._supervise(ChildRemoved(cell.name))
+        self._supervise(ChildDown(cell.name, None))
+        self._forget(cell)
+
+    def _settle_first(self, cell: Cell, error: BaseException | None) -> None:
+        first = self._first.pop(cell.name, None)
+        if first is not None:
+            first.finish(None, error)
+
+    def _note_retries(self) -> None:
+        for name in self._devices.names:
+            if name in self._cells:
+                self._cells[name].retry_at = self._devices.restart_at(name)
+
+    def _stop_life(self, name: str, reason: str) -> None:
+        cell = self._cells.get(name)
+        actor = cell.actor if cell is not None else None
+        if cell is None or actor is None or actor.down.done():
+            return
+        actor.stop_soon()
+        if actor.stack:
+            self._helpers.put(actor.interrupt, None, "cancel")
+        self._decider.after(cell.config.safe_timeout, self._not_stopped, (actor, reason))
+
+    def _not_stopped(self, argument: tuple[DeviceActor, str]) -> None:
+        actor, reason = argument
+        cell = self._cell_of(actor)
+        if cell is not None and not actor.down.done():
+            self.lose(cell, f"it doesn't stop ({reason})")
+
+    def _quarantine(self, cell: Cell, reason: str) -> None:
+        cell.why = cell.why or reason
+        self._stand(cell, DeviceState.QUARANTINED)
+        self._leases.available(cell, available=False)
+        self._settle_first(cell, cell.unavailable())
+        if cell.name in self._leaving:
+            self._leaving.pop(cell.name).finish(None, cell.unavailable())
+        self._leases.refuse_waiting(cell, cell.unavailable())
+
+    def lose(self, cell: Cell, reason: str) -> None:
+        """Give a device's present life up: its thread may do nothing more through the framework."""
+        actor = cell.actor
+        if actor is None:
+            return
+        actor.abandoned = True
+        actor.mailbox.close()
+        cell.owes_safe = True
+        cell.why = reason
+        stack = actor.where()
+        for call in (*actor.stack, *actor.unanswered):
+            text = f"{cell.name}.{call.member.name}: {cell.name} was given up, because {reason}; it was here:\n{stack}"
+            call.finish(None, CallTimeout(text, stack))
+        self._supervise(ChildLost(cell.name, reason))
+
+    # -- how devices stand
+
+    def when_ready(self, cells: list[Cell], then: Callable[[bool], object]) -> None:
+        """Tell when some devices all serve (True), or that one of them won't (False); for the deciding thread."""
+        self._ready.append((cells, then))
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        waiting, self._ready = self._ready, []
+        for cells, then in waiting:
+            standings = [cell.standing for cell in cells]
+            if DeviceState.QUARANTINED in standings or DeviceState.CLOSED in standings:
+                self._decider.then(then, False)
+            elif all(cell.standing is DeviceState.IDLE and not cell.mailbox.closed for cell in cells):
+                self._decider.then(then, True)
+            else:
+                self._ready.append((cells, then))
+
+    def _stand(self, cell: Cell, state: DeviceState) -> None:
+        if state is DeviceState.CONNECTING or cell.standing is not state:
+            cell.standing = state
+            cell.since = time.time()
+            self._events.add(cell.name, "device", state=state.value, why=cell.why, restarts=cell.restarts)
+        if self._ready:
+            self._tell_ready()
+
+    def _cell_of(self, actor: DeviceActor) -> Cell | None:
+        cell = self._cells.get(actor.name)
+        return cell if cell is not None and cell.actor is actor else None
+
+    # -- the end
+
+    def stop_devices(self) -> None:
+        """Stop all devices, the last added first; `stopped` tells when, and which were lost."""
+        self._decider.post(self._stop_devices)
+
+    def _stop_devices(self, _: Any) -> None:
+        self.closing = True
+        self._supervise(StopAll())
+
+    def close(self) -> None:
+        """Mark all devices as closed."""
+        for cell in self._cells.values():
+            cell.mailbox.close()
+            self._stand(cell, DeviceState.CLOSED)
+
+
+def short(error: BaseException | None) -> str:
+    """Write an error in one line."""
+    if error is None:
+        return "no error was given"
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def wrapped(error: BaseException | None) -> Exception | None:
+    """Make an `Exception` of what isn't one, so that a policy can judge it."""
+    return None if error is None else ActorLabError(f"it ended by {error!r}")
