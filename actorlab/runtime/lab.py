@@ -12,33 +12,28 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
 
-from actorlab.arguments import device_name, find_devices, needs, replace
+from actorlab.arguments import device_name, find_devices
 from actorlab.device import Configured, Device, DeviceConfig
-from actorlab.drawing import draw
 from actorlab.errors import AskDeadlock, ConfigError, DeviceUnavailable, NotLeased
 from actorlab.kernel import Reply
-from actorlab.kernel.actor import here
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
 from actorlab.runtime.decider import Decider
 from actorlab.runtime.events import EventLog
 from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
-from actorlab.runtime.run_actor import NOTHING, ONE, RunActor, Work
+from actorlab.runtime.making import RunMaker
+from actorlab.runtime.run_actor import RunActor
 from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
-from actorlab.task import Task, Workflow, as_task
-from actorlab.unknown import steps_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from actorlab.drawing import Drawing
     from actorlab.runtime.cell import DeviceState
     from actorlab.runtime.run import Run
-    from actorlab.unknown import Path
 
 __all__ = ["Lab"]
 
@@ -86,7 +81,7 @@ class Lab:
         if max_runs is not None:
             places["runs"] = max_runs
         self.lab_actor = LabActor(self, self.decider, self.events, places)
-        self._numbers = itertools.count(1)
+        self.maker = RunMaker(self)
         self._orders = itertools.count()
         self._runs: dict[str, RunActor] = {}
         self._finished: deque[Run[Any]] = deque(maxlen=FINISHED_KEPT)
@@ -215,7 +210,7 @@ class Lab:
         scope = current.get()
         if scope is not PLAIN:
             return self._child_of(scope, function, args, kwargs).result()  # type: ignore[no-any-return]  # typed by P, R
-        actor = self._make(function, args, kwargs)
+        actor = self._made(function, args, kwargs)
         run: Run[R] = actor.run
         try:
             actor.post()
@@ -234,7 +229,7 @@ class Lab:
         scope = current.get()
         if scope is not PLAIN:
             return self._child_of(scope, function, args, kwargs)
-        actor = self._make(function, args, kwargs)
+        actor = self._made(function, args, kwargs)
         run = actor.run
         actor.post()
         return run
@@ -258,8 +253,8 @@ class Lab:
             )
             raise NotLeased(text)
         self._check_open()
-        cells = self._cells_of([device_name(ref) for ref in refs])
-        return LeaseBlock(self, f"lease#{next(self._numbers)}", cells, timeout)
+        cells = self.cells_of([device_name(ref) for ref in refs])
+        return LeaseBlock(self, self.maker.next_id("lease"), cells, timeout)
 
     @property
     def runs(self) -> tuple[Run[Any], ...]:
@@ -322,106 +317,22 @@ class Lab:
         scope.forbid(f"lab.run({getattr(function, '__name__', function)}, …)")
         raise AssertionError(scope)
 
-    def _make(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
-        """Make a run of its own; drawing a workflow happens here, in its caller's thread."""
+    def _made(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
         self._check_open()
-        if "actor" in here.__dict__:
-            text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
-            raise AskDeadlock(text)
-        work, drawing = self._work(as_task(function), args, kwargs)
-        per_step = work.task.options_.lease == "step"
-        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
-        return self._actor(work, drawing, cells)
+        return self.maker.make(function, args, kwargs)
 
     def start_child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run[Any]:
-        """Start a child run of a body: it borrows what the body holds, and is refused anything else at once."""
-        parent = body.actor
-        args, kwargs = replace(args, kwargs, unbound)
-        work, drawing = self._work(as_task(function), args, kwargs)
-        options = work.task.options_
-        if options.exclusive or options.key is not None:
-            text = (
-                f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
-            )
-            raise NotLeased(text)
-        leases = parent.options.lease == "step"
-        if not leases:
-            self._check_borrowed(body, work)
-        per_step = options.lease == "step"
-        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
-        actor = self._actor(work, drawing, cells, parent=parent, body=body, borrows=not leases)
+        """Start a child run of a body."""
+        actor = self.maker.child(body, function, args, kwargs)
         run = actor.run
         actor.post()
         return run
 
-    def make_unit(self, parent: RunActor, work: Work) -> RunActor:
-        """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
-        drawing = work.drawing
-        options = work.task.options_
-        per_step = options.lease == "step"
-        cells = [] if per_step else self._cells_of([*work.exclusive, *work.shared])
-        run_id = f"{parent.id}/{work.name}#{next(self._numbers)}"
-        borrows = not parent.lease_per_step
-        if drawing is not None:
-            return RunActor(
-                self, run_id, work.name, works_of(drawing.steps, drawing.path), plan=drawing.graph.plan(),
-                cleanups=works_of(drawing.cleanups, drawing.path), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING,
-                options=options.changed({"timeout": None}), drawing=drawing, parent=parent, borrows=borrows,
-            )  # fmt: skip
-        return RunActor(
-            self, run_id, work.name, (work,), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options, parent=parent,
-            borrows=borrows,
-        )  # fmt: skip
-
-    def _work(
-        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[Work, Drawing | None]:
-        """Bind a task to its arguments; a workflow is drawn."""
-        uses = needs(task, args, kwargs)
-        exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
-        shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
-        drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
-        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing), drawing
-
-    def _actor(
-        self,
-        work: Work,
-        drawing: Drawing | None,
-        cells: list[Cell],
-        *,
-        parent: RunActor | None = None,
-        body: Body | None = None,
-        borrows: bool = False,
-    ) -> RunActor:
-        options = work.task.options_
-        run_id = f"{work.name}#{next(self._numbers)}"
-        if drawing is None or options.retries or options.restart is not None:  # a workflow tried again is a unit of one
-            return RunActor(
-                self, run_id, work.name, (work,), plan=ONE, cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
-                parent=parent, parent_body=body, borrows=borrows,
-            )  # fmt: skip
-        return RunActor(
-            self, run_id, work.name, works_of(drawing.steps, drawing.path), plan=drawing.graph.plan(),
-            cleanups=works_of(drawing.cleanups, drawing.path), cells=cells, shared=frozenset(work.shared) if work.shared else NOTHING, options=options,
-            drawing=drawing, parent=parent, parent_body=body, borrows=borrows,
-        )  # fmt: skip
-
-    def _cells_of(self, names: list[str]) -> list[Cell]:
+    def cells_of(self, names: list[str]) -> list[Cell]:
         """Return the devices in the order in which they were added."""
         if len(names) == 1:
             return [self._cell(names[0])]
         return sorted(map(self._cell, names), key=lambda cell: cell.order) if names else []
-
-    @staticmethod
-    def _check_borrowed(body: Body, work: Work) -> None:
-        for name in (*work.exclusive, *work.shared):
-            hold = body.holds.get(name)
-            if hold is None:
-                text = f"{body.name} can't lend {name!r} to {work.name}: it is not among its own arguments, so pass it to it"
-                raise NotLeased(text)
-            if name in work.exclusive and not hold.exclusive:
-                text = f"{body.name} holds {name!r} only shared, and {work.name} takes it for itself"
-                raise NotLeased(text)
 
     # -- what the actors use
 
@@ -590,28 +501,6 @@ def configured(factory: Any) -> tuple[Any, DeviceConfig]:
     if given is None:
         return inner, own or DeviceConfig()
     return inner, given.over(own) if own is not None else given
-
-
-def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
-    """Turn the drawn steps of a drawing into work."""
-    works = []
-    for step in steps:
-        needed = step.needs
-        exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
-        shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
-        inputs = steps_among(step.args, path) if not step.kwargs else None
-        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested, inputs))
-    return tuple(works)
-
-
-def unbound(ref: Any) -> Any:
-    """Return the lab's own proxy for a body's handle."""
-    own = ref.__dict__
-    if own.get("_actorlab_hold") is None:
-        return ref
-    cell: Cell = own["_actorlab_cell"]
-    factory = cell.proxies
-    return factory.proxy(cell, None, own["_actorlab_cls"], own["_actorlab_path"], own["_actorlab_members"])
 
 
 def ancestors(actor: RunActor) -> list[RunActor]:

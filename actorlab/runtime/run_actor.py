@@ -371,7 +371,7 @@ class RunActor(Actor):
 
     def _start_unit(self, step: int, attempt: int, work: Work) -> None:
         """Start a step that is a run of its own: a nested workflow, or one that leases for itself."""
-        child = self.lab.make_unit(self, work)
+        child = self.lab.maker.unit(self, work)
         self.units[step] = child.run
         self.children = (*self.children, child.run)
         child.run.observed = True

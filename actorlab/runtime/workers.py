@@ -39,6 +39,7 @@ class Workers:
         self._name = name
         self._decider = decider
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._pending: list[Job] = []
         self._unfinished = 0
         self._finished = 0
         self._reports: deque[Report | None] = deque()
@@ -56,16 +57,21 @@ class Workers:
 
         What it returns is done by the decider: the thread tells it as the last thing before it waits again.
         """
-        self._decider.last(self._hand_out, job)
+        if not self._pending:
+            self._decider.last(self._hand_out)
+        self._pending.append(job)
 
-    def _hand_out(self, job: Job) -> None:
-        self._unfinished += 1
-        if self._closed:  # a callback: bodies begin no more
-            threading.Thread(target=self._run, args=(job,), daemon=True, name=f"{self._name}: late worker").start()
+    def _hand_out(self, _: Any) -> None:
+        pending, self._pending = self._pending, []
+        self._unfinished += len(pending)
+        if self._closed:  # callbacks: bodies begin no more
+            for job in pending:
+                threading.Thread(target=self._run, args=(job,), daemon=True, name=f"{self._name}: late worker").start()
             return
         if self._unfinished > self._size and not self._armed:
             self._arm()
-        self._jobs.put(job)
+        for job in pending:
+            self._jobs.put(job)
 
     def _arm(self) -> None:
         """Begin to look whether jobs are taken: there are fewer threads than jobs."""

@@ -746,11 +746,11 @@ def test_a_decision_that_raises_ends_all_runs_fences_all_devices_makes_them_safe
     after = threading.Event()
     handle = RunCore.handle
 
-    def wrong(self: RunCore, event: Any, now: float) -> Any:
+    def wrong(self: RunCore, event: Any, now: float, told: bool) -> Any:
         if type(event) is BodyEnded:
             message = "planted"
             raise AssertionError(message)
-        return handle(self, event, now)
+        return handle(self, event, now, told)
 
     def body(lamp: Lamp) -> None:
         lamp.set(1)

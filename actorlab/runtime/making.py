@@ -1,0 +1,188 @@
+"""Make runs: bind a task to its arguments and devices, and draw it if it is a workflow."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from actorlab.arguments import needs, replace
+from actorlab.drawing import draw
+from actorlab.errors import AskDeadlock, NotLeased
+from actorlab.kernel.actor import here
+from actorlab.runtime.body import Body
+from actorlab.runtime.cell import Cell
+from actorlab.runtime.run_actor import ONE, RunActor, Work
+from actorlab.task import Task, Workflow, as_task
+from actorlab.unknown import steps_among
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actorlab.drawing import Drawing
+    from actorlab.runtime.lab import Lab
+    from actorlab.unknown import Path
+
+__all__ = ["RunMaker"]
+
+
+class RunMaker:
+    """Bind tasks to their arguments and devices, and make the actors that supervise their runs."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._numbers = itertools.count(1)
+
+    def next_id(self, name: str) -> str:
+        """Return an id that no run has had, such as "sweep#3"."""
+        return f"{name}#{next(self._numbers)}"
+
+    def make(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
+        """Make a run of its own; drawing a workflow happens here, in its caller's thread."""
+        if "actor" in here.__dict__:
+            text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
+            raise AskDeadlock(text)
+        work, drawing = self._work(as_task(function), args, kwargs)
+        cells = self._cells_for(work)
+        return self._actor(work, drawing, cells)
+
+    def child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunActor:
+        """Make a child run of a body: it borrows what the body holds, and is refused anything else at once."""
+        parent = body.actor
+        args, kwargs = replace(args, kwargs, unbound)
+        work, drawing = self._work(as_task(function), args, kwargs)
+        options = work.task.options_
+        if options.exclusive or options.key is not None:
+            text = (
+                f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
+            )
+            raise NotLeased(text)
+        leases = parent.options.lease == "step"
+        if not leases:
+            self._check_borrowed(body, work)
+        cells = self._cells_for(work)
+        return self._actor(work, drawing, cells, parent=parent, body=body, borrows=not leases)
+
+    def unit(self, parent: RunActor, work: Work) -> RunActor:
+        """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
+        drawing = work.drawing
+        options = work.task.options_
+        cells = self._cells_for(work)
+        run_id = self.next_id(f"{parent.id}/{work.name}")
+        borrows = not parent.lease_per_step
+        if drawing is not None:
+            return RunActor(
+                self._lab,
+                run_id,
+                work.name,
+                works_of(drawing.steps, drawing.path),
+                plan=drawing.graph.plan(),
+                cleanups=works_of(drawing.cleanups, drawing.path),
+                cells=cells,
+                shared=frozenset(work.shared),
+                options=options.changed({"timeout": None}),
+                drawing=drawing,
+                parent=parent,
+                borrows=borrows,
+            )
+        return RunActor(
+            self._lab,
+            run_id,
+            work.name,
+            (work,),
+            cells=cells,
+            shared=frozenset(work.shared),
+            options=options,
+            parent=parent,
+            borrows=borrows,
+        )
+
+    def _work(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Work, Drawing | None]:
+        """Bind a task to its arguments; a workflow is drawn."""
+        uses = needs(task, args, kwargs)
+        exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
+        shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
+        drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
+        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing), drawing
+
+    def _actor(
+        self,
+        work: Work,
+        drawing: Drawing | None,
+        cells: list[Cell],
+        *,
+        parent: RunActor | None = None,
+        body: Body | None = None,
+        borrows: bool = False,
+    ) -> RunActor:
+        options = work.task.options_
+        run_id = self.next_id(work.name)
+        if drawing is None or options.retries or options.restart is not None:  # a workflow tried again is a unit of one
+            return RunActor(
+                self._lab,
+                run_id,
+                work.name,
+                (work,),
+                plan=ONE,
+                cells=cells,
+                shared=frozenset(work.shared),
+                options=options,
+                parent=parent,
+                parent_body=body,
+                borrows=borrows,
+            )
+        return RunActor(
+            self._lab,
+            run_id,
+            work.name,
+            works_of(drawing.steps, drawing.path),
+            plan=drawing.graph.plan(),
+            cleanups=works_of(drawing.cleanups, drawing.path),
+            cells=cells,
+            shared=frozenset(work.shared),
+            options=options,
+            drawing=drawing,
+            parent=parent,
+            parent_body=body,
+            borrows=borrows,
+        )
+
+    def _cells_for(self, work: Work) -> list[Cell]:
+        """Return the devices that a run leases for its whole length."""
+        if work.task.options_.lease == "step":
+            return []
+        return self._lab.cells_of([*work.exclusive, *work.shared])
+
+    @staticmethod
+    def _check_borrowed(body: Body, work: Work) -> None:
+        for name in (*work.exclusive, *work.shared):
+            hold = body.holds.get(name)
+            if hold is None:
+                text = f"{body.name} can't lend {name!r} to {work.name}: it is not among its own arguments, so pass it to it"
+                raise NotLeased(text)
+            if name in work.exclusive and not hold.exclusive:
+                text = f"{body.name} holds {name!r} only shared, and {work.name} takes it for itself"
+                raise NotLeased(text)
+
+
+def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
+    """Turn the drawn steps of a drawing into work."""
+    works = []
+    for step in steps:
+        needed = step.needs
+        exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
+        shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
+        inputs = steps_among(step.args, path) if not step.kwargs else None
+        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested, inputs))
+    return tuple(works)
+
+
+def unbound(ref: Any) -> Any:
+    """Return the lab's own proxy for a body's handle."""
+    own = ref.__dict__
+    if own.get("_actorlab_hold") is None:
+        return ref
+    cell: Cell = own["_actorlab_cell"]
+    factory = cell.proxies
+    return factory.proxy(cell, None, own["_actorlab_cls"], own["_actorlab_path"], own["_actorlab_members"])
