@@ -118,7 +118,7 @@ def needs(task: Defined, args: Args, kwargs: Kwargs) -> dict[str, Use]:
         return uses
     places: tuple[tuple[int | str, Any], ...] = (*enumerate(args), *kwargs.items())
     for place, value in places:
-        kind = type(value)
+        kind: type[Any] = type(value)
         if kind in LEAVES:
             continue
         for device in (value,) if issubclass(kind, DeviceRef) else find_devices((value,), {}):
@@ -132,7 +132,7 @@ def replace(args: Args, kwargs: Kwargs, substitute: Callable[[StandIn], Any]) ->
     """Return the arguments with something else for each stand-in; only containers that hold one are copied."""
     if not kwargs and LEAVES.issuperset(map(type, args)):
         return args, {}
-    if not kwargs and all([kind in LEAVES or issubclass(kind, StandIn) for kind in map(type, args)]):
+    if not kwargs and all(kind in LEAVES or issubclass(kind, StandIn) for kind in map(type, args)):
         return tuple([value if type(value) in LEAVES else substitute(value) for value in args]), {}
     rebuild = _Rebuild(substitute)
     return tuple(map(rebuild.top, args)), {name: rebuild.top(value) for name, value in kwargs.items()}

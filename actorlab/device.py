@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
@@ -19,7 +19,7 @@ QUERY_MARK: Final = "__actorlab_query__"
 
 
 def query(method: F) -> F:
-    """Mark a method that only reads: others are answered too while somebody holds the device, and it may be sent again."""
+    """Mark a method that only reads: it is answered also while somebody else holds the device."""
     setattr(method, QUERY_MARK, True)
     return method
 
@@ -73,6 +73,7 @@ class DeviceConfig:
     interrupt: str | Callable[[Any], object] | None = "auto"
     optional: bool = False
     mailbox: int = 1024
+    _given: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, **given: Any) -> Self:
         """Remember what is given: it goes over another configuration even where it equals the default."""
@@ -92,8 +93,7 @@ class DeviceConfig:
 
     def over(self, other: DeviceConfig) -> DeviceConfig:
         """Return `other`, with whatever was set here in place of it."""
-        given: tuple[str, ...] = self._given  # type: ignore[attr-defined]  # set by __new__: it is no field
-        return replace(other, **{name: getattr(self, name) for name in given})
+        return replace(other, **{name: getattr(self, name) for name in self._given})
 
 
 class Configured:

@@ -264,8 +264,8 @@ class StepMoved(NamedTuple):
 
 
 Action: TypeAlias = (
-    AskLease | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices | HoldBodies | FreeBodies
-    | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
+    AskLease | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices | HoldBodies |
+    FreeBodies | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
 )  # fmt: skip
 
 ASK_LEASE: Final = AskLease()

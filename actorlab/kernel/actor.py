@@ -119,6 +119,10 @@ class ThreadActor(Actor):
             raise
         return actor
 
+    def begin(self) -> None:
+        """Start the thread; `ready` tells when `on_start` has run."""
+        self._start_actor_loop()
+
     def _start_actor_loop(self) -> None:
         self.thread = threading.Thread(target=self._actor_loop, daemon=True, name=self.name)
         self.thread.start()

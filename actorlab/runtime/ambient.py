@@ -1,4 +1,4 @@
-"""Offer the verbs that mean what their place means: in a body its run's, in a driver its device's, without a lab plain ones."""
+"""Offer the verbs that mean what their place means: in a body, in a driver, or without a lab."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from actorlab.kernel import FOREVER, Reply
 from actorlab.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from actorlab.runtime.calls import Call, Member
     from actorlab.runtime.cell import Cell, LifeMailbox
@@ -71,7 +71,7 @@ class Hold:
             return
         if not call.member.query:
             name = f"{self.cell.name}.{call.member.name}"
-            text = f"{self.body.name} holds {self.cell.name} only shared, and {name} is a command: take it without Shared[…]"
+            text = f"{self.body.name} holds {self.cell.name} only shared, and {name} is a command: drop Shared[…]"
             raise NotLeased(text)
         call.token = None
 
@@ -79,9 +79,9 @@ class Hold:
 class Body(Scope):
     """One execution of a body, on one worker thread and the threads it starts.
 
-    `alarm` is set once and for good; every thread of the body meets it at most once by a `Cancelled`, and always once the
-    body is fenced. A wait is registered first, then the alarm is looked at, then one waits; so the deciding thread, which sets
-    the alarm and then looks who waits, misses nobody.
+    `alarm` is set once and for good; every thread of the body meets it at most once by a `Cancelled`, and always once
+    the body is fenced. A wait is registered first, then the alarm is looked at, then one waits; so the deciding thread,
+    which sets the alarm and then looks who waits, misses nobody.
     """
 
     __slots__ = (
@@ -191,7 +191,7 @@ class Body(Scope):
         self.actor.told_progress(self, done, total, message)
 
     @contextmanager
-    def shield(self, seconds: float) -> Iterator[None]:
+    def shield(self, seconds: float) -> Generator[None]:
         """Keep a cancellation out of this thread for at most some seconds after it comes."""
         me = get_ident()
         self._shielded[me] = seconds

@@ -23,7 +23,7 @@ INTERRUPT_GRACE: Final = 2.0
 
 
 class CallLimits:
-    """The running and waiting limits of calls, as the deciding thread sees to them; `overdue`, `watch`, `end` only post."""
+    """The running and waiting limits of calls; `overdue`, `watch` and `end` only post."""
 
     def __init__(self, decider: Decider, helpers: Helpers, lives: Lives) -> None:
         self._decider = decider

@@ -64,13 +64,14 @@ class Cell:
     """What is shared of a device between the threads, each attribute with one writer.
 
     `token` is the fencing token: the device's actor accepts exactly it. LabActor's thread alone writes it (grant, loan,
-    return, release, fence), before the grant is announced; the actor reads it as each call begins, so it takes effect at once.
+    return, release, fence), before the grant is announced; the actor reads it as each call begins, so it takes effect
+    at once.
     """
 
     __slots__ = (
-        "__weakref__", "actor", "args", "calls", "cls", "config", "factory", "holder", "kwargs", "lab_actor", "last_error",
-        "life", "mailbox", "name", "order", "owes_safe", "proxies", "restarts", "retry_at", "shared_by", "since", "standing",
-        "token", "why",
+        "__weakref__", "actor", "args", "calls", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
+        "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "restarts", "retry_at", "shared_by",
+        "since", "standing", "token", "why",
     )  # fmt: skip
 
     def __init__(

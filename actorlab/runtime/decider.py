@@ -8,7 +8,7 @@ import time
 from _thread import allocate_lock
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Decider", "Timer"]
 
 monotonic = time.monotonic
+MANY: Final = 1000
 Deed = tuple["Callable[[Any], object]", Any]
 
 
@@ -40,8 +41,9 @@ class Timer:
 class Decider:
     """The deciding thread: its mailbox, what it does next, and its timers.
 
-    Deciding actors have an address but no thread; a message to one is its handler and the argument, published by one `put`.
-    A handler never waits and never runs user code. If one raises, that is our bug: `panic` is called with the error.
+    Deciding actors have an address but no thread; a message to one is its handler and the argument, published by one
+    `put`. A handler never waits and never runs user code. If one raises, that is our bug: `panic` is called with the
+    error.
     """
 
     def __init__(self, name: str, panic: Callable[[BaseException], object]) -> None:
@@ -73,7 +75,8 @@ class Decider:
     def last(self, function: Callable[[Any], object], argument: Any = None) -> None:
         """Do it when nothing is left to do next, before the mailbox is looked at; for the deciding thread only.
 
-        It is for what wakes another thread: woken earlier, that thread would only fight this one for the interpreter's lock.
+        It is for what wakes another thread: woken earlier, that thread would only fight this one for the interpreter's
+        lock.
         """
         self._last.append((function, argument))
 
@@ -81,7 +84,7 @@ class Decider:
         """Do it after some seconds; for the deciding thread only."""
         timer = Timer(monotonic() + seconds, function, argument)
         heapq.heappush(self._timers, timer)
-        if len(self._timers) > 1000 and self._timers[-1].function is None:
+        if len(self._timers) > MANY and self._timers[-1].function is None:
             self._sweep()
         return timer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from _thread import allocate_lock
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
+from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call, stale
 from actorlab.runtime.cell import LifeMailbox
 from actorlab.runtime.hooks import Hooks
@@ -19,7 +19,7 @@ from actorlab.runtime.travel import SCALARS, outgoing
 from actorlab.scope import Scope, current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Timer
@@ -80,8 +80,8 @@ class DeviceScope(Scope):
 class DeviceActor(ThreadActor):
     """One life of a device.
 
-    It accepts exactly one token, and looks at it as each call begins. `stack` holds the calls in progress: the outermost one
-    sleeps, the inner one is a query served meanwhile.
+    It accepts exactly one token, and looks at it as each call begins. `stack` holds the calls in progress: the
+    outermost one sleeps, the inner one is a query served meanwhile.
     """
 
     def __init__(self, cell: Cell, life: int) -> None:
@@ -99,27 +99,29 @@ class DeviceActor(ThreadActor):
         self.patience: Timer | None = None
         """How long its supervisor waits for it to connect."""
         self.members: frozenset[str] = frozenset()
-        # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the call.
+        # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the
+        # call.
         self._gate = allocate_lock()
         self._asleep = False
         self._nap: Reply[None] | None = None
         self._exchanges = 0
         self._cut = False
         self._scope = DeviceScope(self)
-        self._faults = (ConnectionError, EOFError, *cell.config.faults)
+        self._faults: tuple[type[BaseException], ...] = (ConnectionError, EOFError, *cell.config.faults)
 
-    def _create_actor_inbox(self) -> Any:
+    def _create_actor_inbox(self) -> Any:  # type: ignore[override]  # pykka's is a staticmethod; ours wants the name
         return LifeMailbox(self._cell.name, self._cell.config.mailbox, self.life)
 
     # -- one life
 
     def on_start(self) -> None:
-        """Make the object and connect it; a device that comes back, or owes it, is made safe before it serves anyone."""
+        """Make the object and connect it; one that comes back, or owes it, is made safe before it serves anyone."""
         current.set(self._scope)
         cell = self._cell
         self.driver = cell.factory(*cell.args, **cell.kwargs)
-        self.hooks = Hooks.of(type(self.driver), cell.config)
-        self.hooks.check(type(self.driver))
+        kind: type[Any] = type(self.driver)
+        self.hooks = Hooks.of(kind, cell.config)
+        self.hooks.check(kind)
         self.hooks.call("connect", self.driver)
         if self.abandoned:  # nobody waited so long
             text = f"{self.name} took too long to connect"
@@ -149,15 +151,13 @@ class DeviceActor(ThreadActor):
 
     def _end(self, down: Any) -> None:
         if down.reason == "not started" and self.driver is not None:
-            try:
+            with suppress(BaseException):  # it never was connected: its own error is told
                 self.hooks.call("disconnect", self.driver)
-            except BaseException:  # noqa: BLE001, S110 - it never was connected: its own error is told
-                pass
         super()._end(down)
 
     # -- one call
 
-    def execute(self, message: Any) -> None:
+    def execute(self, message: Any) -> None:  # noqa: C901 - each step of a call, in its order
         """Execute one call; longer than ten lines, as each step of it is on the hot path."""
         if message.__class__ is not Call:
             message.finish(None, None)
@@ -255,12 +255,13 @@ class DeviceActor(ThreadActor):
 
     def _resync(self) -> None:
         self._cut = False
+        if not self.hooks.has("resync"):
+            text = f"{self.name} was interrupted in an exchange, and its driver has no resync()"
+            self._broke(ConnectionResetError(text))
+            return
         try:
-            if not self.hooks.has("resync"):
-                text = f"{self.name} was interrupted in an exchange, and its driver has no resync()"
-                raise ConnectionResetError(text)
             self.hooks.call("resync", self.driver)
-        except BaseException as error:  # noqa: BLE001 - the thread boundary: whatever it is, the connection can't be trusted
+        except BaseException as error:  # noqa: BLE001 - the thread boundary: the connection can't be trusted
             self._broke(error)
 
     def _broke(self, error: BaseException) -> None:
@@ -345,7 +346,7 @@ class DeviceActor(ThreadActor):
             raise Cancelled(call.why)
 
     @contextmanager
-    def exchange(self) -> Iterator[None]:
+    def exchange(self) -> Generator[None]:
         """Keep others out between a write and its read."""
         self._exchanges += 1
         try:
@@ -356,7 +357,7 @@ class DeviceActor(ThreadActor):
     # -- from other threads
 
     def interrupt(self, call: Call | None, why: str) -> None:
-        """End `call`, and nothing but `call` (None: the one in progress); by a helper thread, as a driver's hook may hang."""
+        """End `call` and nothing else (None: the one in progress); by a helper thread, as a driver's hook may hang."""
         with self._gate:
             top = self.stack[-1] if self.stack else None
             call = call or top
@@ -376,7 +377,7 @@ class DeviceActor(ThreadActor):
     def where(self) -> str:
         """Return the stack of this actor's thread as text, the framework's own frames left out."""
         ident = self.thread.ident if self.thread is not None else None
-        frame = sys._current_frames().get(ident or -1)  # noqa: SLF001 - the only way to another thread's stack
+        frame = frame_of(ident)
         if frame is None:
             return ""
         lines = traceback.format_stack(frame)

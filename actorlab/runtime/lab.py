@@ -52,8 +52,8 @@ class Lab:
     """Own devices and run tasks on them; leaving its ``with`` block ends everything in order, safely.
 
     Left normally, it waits for the runs, then disconnects the devices; left by an exception, it cancels the runs first.
-    `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one time,
-    and `limits` how many of those with a tag.
+    `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one
+    time, and `limits` how many of those with a tag.
 
     >>> with Lab() as lab:
     ...     lab.run(sum, [1, 2, 3])
@@ -100,7 +100,8 @@ class Lab:
             ConfigError: the file is wrong; the message says where.
 
         """
-        # What reads the file stands above this layer and brings pydantic along, so it is loaded by those who ask for it.
+        # What reads the file stands above this layer and brings pydantic along, so it is loaded by those who ask for
+        # it.
         lab: Lab = import_module("actorlab.config").lab_from_yaml(path)
         return lab
 
@@ -180,8 +181,8 @@ class Lab:
         """Start a quarantined device afresh, and return when it has connected.
 
         Raises:
-            DeviceQuarantined: its old thread still lives; the message says where. `force` is the operator's word that it
-                does no more harm.
+            DeviceQuarantined: its old thread still lives; the message says where. `force` is the operator's word that
+                it does no more harm.
 
         """
         cell = self._cell(name)
@@ -209,7 +210,7 @@ class Lab:
         """
         scope = current.get()
         if scope is not PLAIN:
-            return self._child_of(scope, function, args, kwargs).result()  # type: ignore[no-any-return]  # typed by P, R
+            return self._child_of(scope, function, args, kwargs).result()  # type: ignore[no-any-return]  # P, R
         actor = self._made(function, args, kwargs)
         run: Run[R] = actor.run
         try:
@@ -279,13 +280,13 @@ class Lab:
 
     def revoke(self, run_id: str, reason: str) -> None:
         """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""
-        self.get(run_id)._actor.revoke(reason)  # noqa: SLF001 - the lab supervises it
+        self.get(run_id).supervisor.revoke(reason)
 
     def emergency_stop(self, reason: str) -> Reply[dict[str, BaseException | None]]:
         """Stop everything and make all devices safe, all at once; return a reply at once.
 
-        It tells for each device None, or why it isn't known to be safe. Until `rearm` no device accepts a command. It may be
-        called from a signal handler. Software is no safety interlock.
+        It tells for each device None, or why it isn't known to be safe. Until `rearm` no device accepts a command. It
+        may be called from a signal handler. Software is no safety interlock.
         """
         reply: Reply[dict[str, BaseException | None]] = Reply()
         self.decider.post(self._stop_everything, (reason, reply))
@@ -362,7 +363,7 @@ class Lab:
         """
         mine = body.actor
         path = [mine.id]
-        todo = [run._actor]  # noqa: SLF001 - the lab supervises it
+        todo = [run.supervisor]
         seen: set[int] = set()
         while todo:
             actor = todo.pop()
@@ -376,7 +377,7 @@ class Lab:
                 )
                 raise AskDeadlock(text)
             for other in list(actor.bodies.values()):
-                todo.extend(awaited._actor for awaited in list(other.awaited.values()))  # noqa: SLF001
+                todo.extend(awaited.supervisor for awaited in list(other.awaited.values()))
 
     def _check_open(self) -> None:
         self.lab_actor.refuse_in_fork()
@@ -424,7 +425,7 @@ class Lab:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
     def close(self, timeout: float | None = None) -> None:
-        """Cancel what runs and disconnect everything, within `timeout` seconds, or else within the sum of the bounds."""
+        """Cancel what runs and disconnect everything, within `timeout` seconds or the sum of the bounds."""
         self._end("the lab was closed", timeout)
 
     def _end(self, reason: str | None, timeout: float | None = None) -> None:
@@ -490,22 +491,28 @@ class Lab:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"
 
 
-def configured(factory: Any) -> tuple[Any, DeviceConfig]:
+def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:
     """Take a factory and its configuration apart; what is given to `add` goes over what stands on the class."""
     given = factory.config if isinstance(factory, Configured) else None
     inner = factory.factory if isinstance(factory, Configured) else factory
     if not callable(inner):
         text = f"{inner!r} makes no device: give a class, or a function that returns an object"
         raise ConfigError(text)
-    own = getattr(inner, "device_config", None) if isinstance(inner, type) and issubclass(inner, Device) else None
+    made: Callable[..., Any] = inner
+    own: DeviceConfig | None = getattr(inner, "device_config", None) if is_device(inner) else None
     if given is None:
-        return inner, own or DeviceConfig()
-    return inner, given.over(own) if own is not None else given
+        return made, own or DeviceConfig()
+    return made, given.over(own) if own is not None else given
+
+
+def is_device(factory: object) -> bool:
+    """Tell whether a factory is a class derived from `Device`."""
+    return isinstance(factory, type) and issubclass(factory, Device)
 
 
 def ancestors(actor: RunActor) -> list[RunActor]:
     """Return the runs that wait for this one's end, since it is their child."""
-    found = []
+    found: list[RunActor] = []
     parent = actor.parent
     while parent is not None:
         found.append(parent)

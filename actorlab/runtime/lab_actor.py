@@ -1,4 +1,4 @@
-"""Be the root of a lab's supervision: leases, lives of devices, limits of calls, safe states, on one deciding thread."""
+"""Be the root of a lab's supervision: leases, lives of devices, limits of calls, safe states."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from actorlab.core import run_events as ev
 from actorlab.core.run_state import RunState
@@ -15,6 +15,7 @@ from actorlab.scope import current
 from actorlab.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -91,12 +92,11 @@ class SessionActor(RunActor):
         """Take the end of the block; for the deciding thread."""
         self.body_ended((0, 1, None, error))
 
-
-SessionActor.deeds = {
-    **RunActor.deeds,
-    ev.StartBody: SessionActor._start_body,  # noqa: SLF001 - the dispatch table of this class
-    ev.AlarmBody: SessionActor._alarm_body,  # noqa: SLF001
-}
+    deeds: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        **RunActor.deeds,
+        ev.StartBody: _start_body,
+        ev.AlarmBody: _alarm_body,
+    }
 
 
 def held() -> None:

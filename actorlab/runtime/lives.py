@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from actorlab.core.supervision import (
     AllStopped,
@@ -32,6 +32,7 @@ from actorlab.runtime.device_actor import DeviceActor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actorlab.runtime.cell import LifeMailbox
     from actorlab.runtime.decider import Decider
     from actorlab.runtime.events import EventLog
     from actorlab.runtime.helpers import Helpers
@@ -139,7 +140,7 @@ class Lives:
 
     def _supervise(self, event: Any) -> list[str]:
         """Let the supervision decide, carry it out, and return what it refused."""
-        refused = []
+        refused: list[str] = []
         for action in self._devices.handle(event, monotonic(), self._random.random()):
             match action:
                 case StartChild(name):
@@ -170,7 +171,7 @@ class Lives:
         self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
         actor.ready.when_done(lambda reply: self._decider.post(self._up, actor) if reply.exception() is None else None)
         actor.patience = self._decider.after(cell.config.timeout, self._too_slow, actor)
-        actor._start_actor_loop()  # noqa: SLF001 - pykka's documented point for starting
+        actor.begin()
 
     def _up(self, actor: DeviceActor) -> None:
         if actor.patience is not None:
@@ -182,7 +183,7 @@ class Lives:
         cell.owes_safe = False
         cell.retry_at = None
         cell.why = cell.why if cell.life > 1 else ""
-        cell.mailbox = actor.mailbox
+        cell.mailbox = cast("LifeMailbox", actor.mailbox)
         self._stand(cell, DeviceState.IDLE)
         self._supervise(ChildUp(cell.name))
         self._settle_first(cell, None)

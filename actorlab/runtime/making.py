@@ -159,7 +159,7 @@ class RunMaker:
         for name in (*work.exclusive, *work.shared):
             hold = body.holds.get(name)
             if hold is None:
-                text = f"{body.name} can't lend {name!r} to {work.name}: it is not among its own arguments, so pass it to it"
+                text = f"{body.name} can't lend {name!r} to {work.name}: it isn't among its own arguments"
                 raise NotLeased(text)
             if name in work.exclusive and not hold.exclusive:
                 text = f"{body.name} holds {name!r} only shared, and {work.name} takes it for itself"
@@ -168,7 +168,7 @@ class RunMaker:
 
 def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
     """Turn the drawn steps of a drawing into work."""
-    works = []
+    works: list[Work] = []
     for step in steps:
         needed = step.needs
         exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()

@@ -1,4 +1,4 @@
-"""Stand for a device, typed as its driver: one proxy class for each driver class, built once, without looking at any object."""
+"""Stand for a device, typed as its driver: one proxy class for each driver class, built once."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class ProxyFactory:
         return type(f"{cls.__name__}Proxy", (DeviceProxy,), space)
 
     def _is_query(self, cls: type, name: str, path: tuple[tuple[str, Any], ...], *, reads: bool) -> bool:
-        """A query is what its author calls one; of a class derived from `Device`, so is reading an attribute."""
+        """Tell whether its author calls it a query; of a class derived from `Device`, so is reading an attribute."""
         static = inspect.getattr_static(cls, name, None)
         function = static.fget if isinstance(static, property) else static
         if getattr(function, QUERY_MARK, False) or (reads and issubclass(cls, Device)):
@@ -142,13 +142,14 @@ class Method:
     def __get__(self, proxy: DeviceProxy | None, owner: type) -> Any:
         if proxy is None:
             return self
-        hold = proxy._actorlab_hold  # noqa: SLF001 - this descriptor is part of the proxy
+        own = proxy.__dict__
+        hold = own["_actorlab_hold"]
         member = self._member
         if hold is not None:
             bound = functools.partial(call_held, hold, member)
         else:
-            bound = functools.partial(call_outside, proxy._actorlab_cell, member)  # noqa: SLF001
-        proxy.__dict__[member.name] = bound
+            bound = functools.partial(call_outside, own["_actorlab_cell"], member)
+        own[member.name] = bound
         return bound
 
 
@@ -233,9 +234,10 @@ def part(cell: Cell, hold: Hold | None, member: Member, args: tuple[Any, ...], f
 
 def known_members(proxy: DeviceProxy) -> frozenset[str]:
     """Return the attributes that the object had when it was made."""
-    if proxy._actorlab_path:  # noqa: SLF001 - this function is part of the proxy
-        return proxy._actorlab_members  # noqa: SLF001
-    actor = proxy._actorlab_cell.actor  # noqa: SLF001
+    own = proxy.__dict__
+    if own["_actorlab_path"]:
+        return own["_actorlab_members"]  # type: ignore[no-any-return]  # what ProxyFactory.proxy put there
+    actor = own["_actorlab_cell"].actor
     return actor.members if actor is not None else frozenset()
 
 

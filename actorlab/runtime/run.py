@@ -1,4 +1,4 @@
-"""Be one execution of a task or workflow, as its user sees it: a name, a state, a result; awaitable, cancellable, pausable."""
+"""Be one execution of a task or workflow, as its user sees it: awaitable, cancellable, pausable."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Progress(NamedTuple):
 class StepView(NamedTuple):
     """One step of a workflow's run, as it stood when it was looked at.
 
-    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among its
-    arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
+    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among
+    its arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
     """
 
-    index: int
+    number: int
     name: str
     state: RunState
     attempts: int
@@ -71,13 +71,14 @@ class StepView(NamedTuple):
 class Run(Generic[R]):
     """One execution of a task or workflow.
 
-    `result()` and ``await`` only watch, but for a cancelled ``await``: it cancels the run, and returns when that has ended.
+    `result()` and ``await`` only watch, but for a cancelled ``await``: it cancels the run, and returns when that has
+    ended.
     """
 
-    __slots__ = ("__weakref__", "_actor", "id", "name", "observed", "reply")
+    __slots__ = ("__weakref__", "id", "name", "observed", "reply", "supervisor")
 
     def __init__(self, actor: RunActor) -> None:
-        self._actor = actor
+        self.supervisor = actor
         self.id: str = actor.id
         self.name: str = actor.name
         self.reply: Reply[Any] = Reply()
@@ -88,32 +89,32 @@ class Run(Generic[R]):
     @property
     def state(self) -> RunState:
         """Return the state the run is in now."""
-        return self._actor.core.state
+        return self.supervisor.core.state
 
     @property
     def progress(self) -> Progress | None:
         """Return how far the run is: its own body's word, or the share of a workflow's steps that have ended."""
-        return self._actor.progress()
+        return self.supervisor.progress()
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""
-        return self._actor.reasons()
+        return self.supervisor.reasons()
 
     @property
     def steps(self) -> tuple[StepView, ...]:
         """Return the steps of the run as they stand now."""
-        return self._actor.views()
+        return self.supervisor.views()
 
     @property
     def children(self) -> tuple[Run[Any], ...]:
         """Return the runs that this one has started."""
-        return tuple(self._actor.children)
+        return tuple(self.supervisor.children)
 
     @property
     def devices(self) -> tuple[str, ...]:
         """Return the names of the devices which the run holds or wants."""
-        return tuple(cell.name for cell in self._actor.cells)
+        return tuple(cell.name for cell in self.supervisor.cells)
 
     def done(self) -> bool:
         """Tell whether the run has ended."""
@@ -134,7 +135,7 @@ class Run(Generic[R]):
         self._wait(timeout)
         self.observed = True
         self.reply.result(0)
-        return self._actor.value()  # type: ignore[no-any-return]  # what the body returned
+        return self.supervisor.value()  # type: ignore[no-any-return]  # what the body returned
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the run's end, and return its error or None."""
@@ -175,19 +176,19 @@ class Run(Generic[R]):
 
     def cancel(self, reason: str = "") -> None:
         """Ask for the end of the run; after the end this does nothing. `result()` tells when the work has stopped."""
-        self._actor.cancel(reason or "it was cancelled")
+        self.supervisor.cancel(reason or "it was cancelled")
 
     def pause(self, reason: str = "") -> None:
         """Let the run stand still at its next `track`, `checkpoint()` or between two steps; it keeps its devices."""
-        self._actor.pause(reason or "it was paused")
+        self.supervisor.pause(reason or "it was paused")
 
     def resume(self) -> None:
         """Let a paused run go on."""
-        self._actor.resume()
+        self.supervisor.resume()
 
     def add_done_callback(self, function: Callable[[Run[R]], object]) -> None:
         """Call `function(run)` once the run has ended, from a worker thread; an error it raises is logged."""
-        self.reply.when_done(lambda _: self._actor.call_back(function, self))
+        self.reply.when_done(lambda _: self.supervisor.call_back(function, self))
 
     def __await__(self) -> Generator[Any, None, R]:
         """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has."""

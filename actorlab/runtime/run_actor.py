@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import random
-import sys
 import time
 import traceback
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from actorlab.arguments import find_devices, replace
 from actorlab.core import run_events as ev
@@ -29,6 +28,7 @@ from actorlab.errors import (
     WorkflowError,
 )
 from actorlab.kernel import Actor, Reply
+from actorlab.kernel.frames import frame_of
 from actorlab.runtime.body import Body, Hold
 from actorlab.runtime.calls import Call
 from actorlab.runtime.proxy import bind
@@ -55,7 +55,7 @@ NEVER: Final = 1e15
 """A period of retries that never ends (seconds): they are counted over the whole run."""
 ONE: Final = Plan(((),))
 NOTHING: Final[frozenset[str]] = frozenset()
-draw = random.Random().random  # the jitter of retries is no secret
+draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
 
 
 class Work(NamedTuple):
@@ -75,8 +75,8 @@ class Work(NamedTuple):
 class RunActor(Actor):
     """The supervisor actor of one run: an address on the deciding thread.
 
-    Its core decides; this carries the actions out. pykka's own constructor isn't called: it makes a URN and an event, which
-    would cost as much as a whole run.
+    Its core decides; this carries the actions out. pykka's own constructor isn't called: it makes a URN and an event,
+    which would cost as much as a whole run.
     """
 
     __slots__ = (
@@ -205,8 +205,6 @@ class RunActor(Actor):
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
             options.keep_going,
         )  # fmt: skip
-
-    deeds: Mapping[type, Callable[[Any, Any], None]]
 
     # -- from any thread
 
@@ -382,7 +380,7 @@ class RunActor(Actor):
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
         error = child.reply.exception(0)
         if error is None:
-            self.values.later[step] = child._actor  # noqa: SLF001 - its supervisor
+            self.values.later[step] = child.supervisor
         self._step_ended(step, attempt, error)
 
     def body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:
@@ -416,7 +414,7 @@ class RunActor(Actor):
         step, reason = action
         unit = self.units.get(step)
         if unit is not None and not unit.done():
-            unit._actor.on(ev.Stopped(S.CANCELLED, reason))  # noqa: SLF001 - its supervisor
+            unit.supervisor.on(ev.Stopped(S.CANCELLED, reason))
         body = self.bodies.get(step)
         if body is None:
             return
@@ -463,7 +461,7 @@ class RunActor(Actor):
     def _stop_children(self, action: ev.StopChildren) -> None:
         for child in self.children:
             if not child.done():
-                child._actor.on(ev.Stopped(S.CANCELLED, action.reason))  # noqa: SLF001 - its supervisor
+                child.supervisor.on(ev.Stopped(S.CANCELLED, action.reason))
 
     def _set_timer(self, action: ev.SetTimer) -> None:
         seconds = action.seconds
@@ -487,8 +485,8 @@ class RunActor(Actor):
         self.holding_bodies = True
         for child in self.children:
             if not child.done():
-                child._actor.on(ev.Pause(self.core.pause_reason))  # noqa: SLF001 - its supervisor
-        self._note_standing_children()
+                child.supervisor.on(ev.Pause(self.core.pause_reason))
+        self.note_standing_children()
 
     def _free_bodies(self, _: ev.FreeBodies) -> None:
         self.holding_bodies = False
@@ -496,10 +494,10 @@ class RunActor(Actor):
             self._gate.finish(None, None)
         for child in self.children:
             if child.state in (S.PAUSING, S.PAUSED):
-                child._actor.on(ev.Resume())  # noqa: SLF001 - its supervisor
+                child.supervisor.on(ev.Resume())
 
-    def _note_standing_children(self) -> None:
-        """A body that waits for a paused child stands still too; so does a unit that is paused."""
+    def note_standing_children(self) -> None:
+        """Tell of bodies that stand still since they wait for a paused child, and of units that are paused."""
         if self.core.state is not S.PAUSING:
             return
         for step, unit in list(self.units.items()):
@@ -580,7 +578,7 @@ class RunActor(Actor):
         if (new is S.PAUSED or old is S.PAUSED) and not self.borrows:
             self.lab.lab_actor.leases.set_ending(self.id, ending=new is not S.PAUSED)
         if new is S.PAUSED and self.parent is not None:
-            self.parent._note_standing_children()
+            self.parent.note_standing_children()
 
     def _step_moved(self, action: ev.StepMoved) -> None:
         if self.lab.events.heard and len(self.work) > 1:
@@ -667,7 +665,8 @@ class RunActor(Actor):
         )
         return StepView(
             step, work.name, state(step), self.core.attempts(step), work.exclusive, self._progress.get(step),
-            self._began.get(step), self._ended.get(step), self.units.get(step), work.shared, tuple(values), tuple(after),
+            self._began.get(step), self._ended.get(step), self.units.get(step), work.shared, tuple(values),
+            tuple(after),
         )  # fmt: skip
 
     def reasons(self) -> tuple[str, ...]:
@@ -688,7 +687,7 @@ class RunActor(Actor):
                 return (f"{self.id} is {core.state}: {core.pause_reason}",)
             case S.RUNNING:
                 units = [unit for unit in self.units.values() if not unit.done()]
-                return tuple(reason for unit in units for reason in unit._actor.reasons_now())  # noqa: SLF001
+                return tuple(reason for unit in units for reason in unit.supervisor.reasons_now())
             case _:
                 return (f"{self.id} is {core.state}: {core.reason}",) if core.reason else ()
 
@@ -773,6 +772,25 @@ class RunActor(Actor):
         with suppress(AttributeError):  # an exception with slots can't say which
             error.safe, error.unsafe = tuple(core.safe), tuple(core.unsafe)
 
+    deeds: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        ev.AskLease: _ask_lease,
+        ev.StartBody: _start_body,
+        ev.AlarmBody: _alarm_body,
+        ev.StopChildren: _stop_children,
+        ev.FenceBody: _fence_body,
+        ev.Fence: _fence,
+        ev.SetTimer: _set_timer,
+        ev.AwaitDevices: _await_devices,
+        ev.HoldBodies: _hold_bodies,
+        ev.FreeBodies: _free_bodies,
+        ev.StartCleanup: _start_cleanup,
+        ev.MakeSafe: _make_safe,
+        ev.ReleaseLease: _release_lease,
+        ev.End: _end,
+        ev.Moved: _moved,
+        ev.StepMoved: _step_moved,
+    }
+
 
 class Values(dict[int, Any]):
     """The values of the steps that have ended; a nested workflow's is put together when it is first looked at."""
@@ -828,11 +846,6 @@ def retry_policy(options: Options) -> RestartPolicy:
     return RestartPolicy(limit=options.retries, period=NEVER)
 
 
-def frame_of(thread: int) -> Any:
-    """Return where a thread is now."""
-    return sys._current_frames().get(thread)  # noqa: SLF001 - the only way to another thread's stack
-
-
 def publish(argument: tuple[Run[Any], BaseException | None]) -> None:
     """Tell how a run has ended."""
     run, error = argument
@@ -845,23 +858,3 @@ def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> No
         function(argument)
     except Exception:
         logger.exception("a callback raised", callback=repr(function))
-
-
-RunActor.deeds = {
-    ev.AskLease: RunActor._ask_lease,  # noqa: SLF001 - the dispatch table of this class
-    ev.StartBody: RunActor._start_body,  # noqa: SLF001
-    ev.AlarmBody: RunActor._alarm_body,  # noqa: SLF001
-    ev.StopChildren: RunActor._stop_children,  # noqa: SLF001
-    ev.FenceBody: RunActor._fence_body,  # noqa: SLF001
-    ev.Fence: RunActor._fence,  # noqa: SLF001
-    ev.SetTimer: RunActor._set_timer,  # noqa: SLF001
-    ev.AwaitDevices: RunActor._await_devices,  # noqa: SLF001
-    ev.HoldBodies: RunActor._hold_bodies,  # noqa: SLF001
-    ev.FreeBodies: RunActor._free_bodies,  # noqa: SLF001
-    ev.StartCleanup: RunActor._start_cleanup,  # noqa: SLF001
-    ev.MakeSafe: RunActor._make_safe,  # noqa: SLF001
-    ev.ReleaseLease: RunActor._release_lease,  # noqa: SLF001
-    ev.End: RunActor._end,  # noqa: SLF001
-    ev.Moved: RunActor._moved,  # noqa: SLF001
-    ev.StepMoved: RunActor._step_moved,  # noqa: SLF001
-}

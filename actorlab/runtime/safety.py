@@ -144,7 +144,7 @@ def tell_emergency(
     events: EventLog,
     error: BaseException | None,
 ) -> None:
-    """Collect how each device ended, and answer when all have; each is told at once, for those who can't wait for all."""
+    """Collect how each device ended, and answer when all have; each is told at once as well."""
     outcome[name] = error
     events.add(name, "emergency", safe=error is None, why="" if error is None else str(error))
     if len(outcome) == count:

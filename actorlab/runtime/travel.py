@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -16,8 +16,8 @@ __all__ = ["SCALARS", "Stays", "is_data", "outgoing"]
 
 SCALARS: Final = frozenset((int, float, str, bytes, bool, type(None), complex))
 PLAIN_DATA: Final = (
-    int, float, complex, str, bytes, bytearray, memoryview, type(None), enum.Enum, datetime.date, datetime.time,
-    datetime.timedelta, datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID, range, slice, type(Ellipsis),
+    int, float, complex, str, bytes, bytearray, memoryview, type(None), enum.Enum, dt.date, dt.time,
+    dt.timedelta, dt.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID, range, slice, type(Ellipsis),
     pathlib.PurePath, BaseException, type,
 )  # fmt: skip
 CONTAINERS: Final = (list, tuple, set, frozenset)
@@ -35,7 +35,7 @@ class Stays:
 
     def __init__(self, part: Any, life: int) -> None:
         self.part = part
-        self.cls = type(part)
+        self.cls: type = type(part)
         self.life = life
         self.members = frozenset(getattr(part, "__dict__", ()))
 
@@ -46,7 +46,7 @@ def outgoing(value: Any, life: int) -> Any:
 
 
 def is_data(value: Any, depth: int = 0) -> bool:
-    """Tell whether a value is data: numbers, text, arrays, frames, quantities, and containers and dataclasses of them."""
+    """Tell whether a value is data: numbers, text, arrays, quantities, and containers and dataclasses of them."""
     if isinstance(value, PLAIN_DATA) or depth > DEEPEST:
         return True
     if isinstance(value, CONTAINERS):

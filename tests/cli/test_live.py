@@ -216,7 +216,7 @@ def step(index: int, state: RunState, ended: float | None = None) -> StepView:
 def test_of_many_steps_those_that_matter_now_are_shown() -> None:
     states = [RunState.SUCCEEDED] * 500 + [RunState.RUNNING] * 3 + [RunState.WAITING] * 500
     steps = [step(index, state, float(index)) for index, state in enumerate(states)]
-    picked = [view.index for view in chosen(steps)]
+    picked = [view.number for view in chosen(steps)]
     assert len(picked) == 24
     assert {500, 501, 502} <= set(picked)
     assert picked == sorted(picked)

@@ -697,9 +697,7 @@ class Drawn:
 
 
 @task
-def work(
-    commanded: list[Lamp], relied: Shared[list[Lamp]], values: list[int], number: int, milliseconds: int
-) -> int:
+def work(commanded: list[Lamp], relied: Shared[list[Lamp]], values: list[int], number: int, milliseconds: int) -> int:
     """Give something that depends on all that it uses, and change all that it commands."""
     sleep(milliseconds / 1000)  # as instruments do, so that steps which aren't kept in order overtake one another
     seen = sum(lamp.level() for lamp in relied) + sum(values) + number
