@@ -118,10 +118,9 @@ def needs(task: Defined, args: Args, kwargs: Kwargs) -> dict[str, Use]:
         return uses
     places: tuple[tuple[int | str, Any], ...] = (*enumerate(args), *kwargs.items())
     for place, value in places:
-        kind: type[Any] = type(value)
-        if kind in LEAVES:
+        if type(value) in LEAVES:
             continue
-        for device in (value,) if issubclass(kind, DeviceRef) else find_devices((value,), {}):
+        for device in (value,) if issubclass(type(value), DeviceRef) else find_devices((value,), {}):
             name = device_name(device)
             if uses.get(name) != "exclusive":
                 uses[name] = "shared" if task.definition.shares(place) else "exclusive"

@@ -83,9 +83,6 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
     call = Call(HOLDER, hold, hold.cell, member, args, kwargs)
     if not hold.exclusive:
         hold.check_shared(call)
-    lock = allocate_lock()
-    lock.acquire()
-    call._parked.append(lock)  # noqa: SLF001 - parked before it is sent: once the actor is awake, each step here delays it
     me = get_ident()
     waits = body.waits
     waits[me] = call
@@ -103,7 +100,11 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
         except ActorStopped:
             unavailable = hold.cell.unavailable()
             raise unavailable from unavailable.__cause__
-        if not (lock.acquire(True, limit) and call._outcomes):  # noqa: SLF001 - the lock's own way
+        # What `Reply.wait` does, here: that call would cost as much as all of this.
+        lock = allocate_lock()
+        lock.acquire()
+        call._parked.append(lock)  # noqa: SLF001 - the hot path
+        if not (call._outcomes or (lock.acquire(True, limit) and call._outcomes)):  # noqa: SLF001
             wait_on(call, hold.cell, limit, None, body)
         value, error = call._outcomes[0]  # noqa: SLF001 - the hot path
         if error is None:

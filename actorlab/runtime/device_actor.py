@@ -7,7 +7,7 @@ import traceback
 from _thread import allocate_lock
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
@@ -102,6 +102,8 @@ class DeviceActor(ThreadActor):
         # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the
         # call.
         self._gate = allocate_lock()
+        self._interrupting = False
+        """A helper is at it. It sets this, then looks at the stack; the actor takes a call off, then looks at this."""
         self._asleep = False
         self._nap: Reply[None] | None = None
         self._exchanges = 0
@@ -119,7 +121,7 @@ class DeviceActor(ThreadActor):
         current.set(self._scope)
         cell = self._cell
         self.driver = cell.factory(*cell.args, **cell.kwargs)
-        kind: type[Any] = type(self.driver)
+        kind = cast("type[Any]", type(self.driver))
         self.hooks = Hooks.of(kind, cell.config)
         self.hooks.check(kind)
         self.hooks.call("connect", self.driver)
@@ -184,14 +186,18 @@ class DeviceActor(ThreadActor):
                 value = outgoing(value, self.life)
         except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the caller
             error = raised
-        with self._gate:
-            stack.pop()
+        stack.pop()
+        if self._interrupting:  # by a helper, and maybe this call: let it end, or it could hit the next one
+            with self._gate:
+                pass
         if call.why or error is not None or self._cut:
             self.unanswered.append(call)  # bringing the driver back into step may hang
             error = self._judge(call, error)
         self._cell.calls += 1
         call.args = ()
         call.finish(value, error)
+        if error is None and not self.unanswered:
+            return  # from the caller's awakening on, each step here delays it
         for equal in equals:
             equal.finish(value, error)
         if self.unanswered:
@@ -359,20 +365,29 @@ class DeviceActor(ThreadActor):
     def interrupt(self, call: Call | None, why: str) -> None:
         """End `call` and nothing else (None: the one in progress); by a helper thread, as a driver's hook may hang."""
         with self._gate:
-            top = self.stack[-1] if self.stack else None
-            call = call or top
-            if call is None or call not in self.stack or (call.lane < HOLDER and why == "urgent"):
-                return
-            if not call.why:
-                call.stack = call.stack or self.where()
-                call.why = why
-            if self._nap is not None and top is call:
-                self._nap.finish(None, None)
-            elif top is call and not self._asleep and self.hooks.has("interrupt"):
-                self._cut = True
-                self.hooks.call("interrupt", self.driver)
-        with suppress(ActorStopped):
-            self.mailbox.put(Wake())
+            self._interrupting = True
+            try:
+                found = self._end_in_progress(call, why)
+            finally:
+                self._interrupting = False
+        if found:
+            with suppress(ActorStopped):
+                self.mailbox.put(Wake())
+
+    def _end_in_progress(self, call: Call | None, why: str) -> bool:
+        top = self.stack[-1] if self.stack else None
+        call = call or top
+        if call is None or call not in self.stack or (call.lane < HOLDER and why == "urgent"):
+            return False
+        if not call.why:
+            call.stack = call.stack or self.where()
+            call.why = why
+        if self._nap is not None and top is call:
+            self._nap.finish(None, None)
+        elif top is call and not self._asleep and self.hooks.has("interrupt"):
+            self._cut = True
+            self.hooks.call("interrupt", self.driver)
+        return True
 
     def where(self) -> str:
         """Return the stack of this actor's thread as text, the framework's own frames left out."""
