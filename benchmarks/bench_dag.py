@@ -96,7 +96,8 @@ def bench(effort: Effort) -> list[Row]:
             rounds = effort.rounds if size < SIZES[-1] else min(effort.rounds, FEWER_ROUNDS)
             timings |= timed(size, lab, pool, rounds)
     against = [timings.row(name(size), other(size), 0.8) for size in sizes]
-    return against + [growth(timings, name(SIZES[0]), name(size), GROWTH[size]) for size in sizes[1:]]
+    drawing = [timings.row(drawn(size), name(size), None) for size in sizes]
+    return against + drawing + [timings.growth(name(size), name(SIZES[0]), GROWTH[size]) for size in sizes[1:]]
 
 
 def timed(size: int, lab: Lab, pool: Executor, rounds: int) -> Timings:
@@ -105,15 +106,8 @@ def timed(size: int, lab: Lab, pool: Executor, rounds: int) -> Timings:
     drawing: list[float] = []
     mine, others = partial(by_lab, parents, lab, drawing), partial(by_graphlib, parents, pool)
     found = take_turns({name(size): mine, other(size): others}, rounds)
-    found[f"drawing 1 of {size:,}"] = drawing[1:]
+    found[drawn(size)] = drawing[1:]
     return found
-
-
-def growth(timings: Timings, small: str, large: str, most: float) -> Row:
-    """Compare two sizes, whose rounds don't belong together."""
-    rounds = min(len(timings[small]), len(timings[large]))
-    cut = Timings({large: sorted(timings[large])[:rounds], small: sorted(timings[small])[:rounds]})
-    return cut.row(large, small, most)
 
 
 def name(size: int) -> str:
@@ -124,6 +118,11 @@ def name(size: int) -> str:
 def other(size: int) -> str:
     """Name a row of graphlib's."""
     return f"graphlib and a pool of 8, 1 of {size:,}"
+
+
+def drawn(size: int) -> str:
+    """Name the row that says what drawing and compiling cost."""
+    return f"drawing a step, 1 of {size:,}"
 
 
 if __name__ == "__main__":

@@ -43,12 +43,14 @@ class Row(NamedTuple):
     beside: str
     beside_seconds: float
     ratio: float
-    target: float
+    target: float | None
 
     @property
-    def reached(self) -> bool:
-        """Tell whether the target is reached."""
-        return self.ratio <= self.target
+    def verdict(self) -> str:
+        """Say whether the target is reached, if there is one."""
+        if self.target is None:
+            return ""
+        return "[green]✓" if self.ratio <= self.target else "[red]missed"
 
 
 Bench = Callable[[Effort], Iterable[Row]]
@@ -57,10 +59,15 @@ Bench = Callable[[Effort], Iterable[Row]]
 class Timings(dict[str, list[float]]):
     """The seconds per piece of each thing that was timed, one number for each round."""
 
-    def row(self, what: str, beside: str, target: float) -> Row:
+    def row(self, what: str, beside: str, target: float | None) -> Row:
         """Compare two things, round by round: a moment in which the machine is slow has hit both."""
         ratio = median(mine / other for mine, other in zip(self[what], self[beside], strict=True))
         return Row(what, median(self[what]), beside, median(self[beside]), ratio, target)
+
+    def growth(self, what: str, beside: str, target: float) -> Row:
+        """Compare two things whose rounds don't belong together, by their medians."""
+        mine, other = median(self[what]), median(self[beside])
+        return Row(what, mine, beside, other, mine / other, target)
 
 
 def take_turns(timed: Mapping[str, Callable[[], float]], rounds: int) -> Timings:
@@ -129,9 +136,9 @@ def rows_on(cores: set[int], bench: Bench, effort: Effort) -> list[Row]:
 
 def add(table: Table, row: Row) -> None:
     """Add a line to the table."""
-    verdict = "[green]✓" if row.reached else "[red]missed"
     times = in_words(row.seconds), in_words(row.beside_seconds)
-    table.add_row(row.what, times[0], row.beside, times[1], f"{row.ratio:.2f}", f"≤ {row.target:g}", verdict)
+    wanted = "" if row.target is None else f"≤ {row.target:g}"
+    table.add_row(row.what, times[0], row.beside, times[1], f"{row.ratio:.2f}", wanted, row.verdict)
 
 
 def in_words(seconds: float) -> str:

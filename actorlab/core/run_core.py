@@ -7,7 +7,6 @@ state.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from actorlab.core.plan import Countdown, Plan
@@ -48,6 +47,7 @@ from actorlab.core.run_events import (
     Stood,
     StopChildren,
     Stopped,
+    WindowOver,
 )
 from actorlab.core.run_state import LEGAL, RunState
 from actorlab.errors import AskDeadlock, ConfigError, NotLeased, RunTimeout, WorkflowError
@@ -87,7 +87,15 @@ USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
 
 
 NO_ACTIONS: Final[list[Action]] = []
-NOTHING: Final[Mapping[int, Any]] = MappingProxyType({})
+NOTHING: Final[Mapping[int, Any]] = {}  # nobody writes to it, as its type says
+
+
+class Window(NamedTuple):
+    """Say that a step must start within some seconds of the end of others; `text` is what is said if it doesn't."""
+
+    after: tuple[int, ...]
+    seconds: float
+    text: str
 
 
 class RunSpec(NamedTuple):
@@ -104,6 +112,7 @@ class RunSpec(NamedTuple):
     devices: tuple[str, ...] = ()
     """The devices held exclusively, in the order in which they were added to the lab."""
     keep_going: bool = False
+    windows: Mapping[int, Window] = NOTHING
 
 
 class RunCore:
@@ -118,6 +127,7 @@ class RunCore:
         "_countdown",
         "_fenced",
         "_held_back",
+        "_late",
         "_limiters",
         "_many",
         "_out",
@@ -167,6 +177,7 @@ class RunCore:
         self._countdown = Countdown(spec.plan) if spec.plan.size != 1 else ONE_STEP
         self._step_states: dict[int, RunState] = {}
         self._attempts: dict[int, int] = {}
+        self._late: dict[int, None] = {}
         self._limiters: dict[int, RestartLimiter] = {}
         self._active: dict[int, None] = {}
         self._retrying: dict[int, list[str]] = {}
@@ -241,6 +252,8 @@ class RunCore:
     # -- steps
 
     def _start(self, step: int, now: float) -> None:
+        if step in self._late:
+            return
         if self.state is not S.RUNNING:  # pausing, paused: not now; ending: never
             self._held_back += (step,)
             return
@@ -270,10 +283,28 @@ class RunCore:
             self._move_step(step, S.SUCCEEDED)
             for ready in self._countdown.ended(step):
                 self._start(ready, now)
+            if self.spec.windows:
+                self._open_windows(step)
         elif alarmed:
             self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step), now)
         elif not self._retry(step, error, event.draw, now):
             self._step_failed(step, S.FAILED, error, now)
+        self._settle_if_still(now)
+
+    def _open_windows(self, ended: int) -> None:
+        """Begin to count for those that must start soon after this step's end."""
+        for step, window in self.spec.windows.items():
+            if ended in window.after and all(self.step_state(other) is S.SUCCEEDED for other in window.after):
+                self._out.append(SetTimer(window.seconds, WindowOver(step)))
+
+    def _window_over(self, event: WindowOver, now: float) -> None:
+        step = event.step
+        begun = step in self._step_states
+        if begun or self.state not in (S.RUNNING, S.PAUSING, S.PAUSED):
+            return
+        self._held_back = tuple([held for held in self._held_back if held != step])
+        self._late[step] = None
+        self._step_failed(step, S.TIMED_OUT, RunTimeout(self.spec.windows[step].text), now)
         self._settle_if_still(now)
 
     def _retry(self, step: int, error: BaseException | None, draw: float, now: float) -> bool:
@@ -570,6 +601,7 @@ class RunCore:
         BodyEnded: _body_ended,
         Stopped: _stopped,
         StepTimedOut: _step_timed_out,
+        WindowOver: _window_over,
         GraceOver: _grace_over,
         RetryDue: _retry_due,
         DevicesReady: _devices_ready,

@@ -46,6 +46,7 @@ __all__ = [
     "Stood",
     "StopChildren",
     "Stopped",
+    "WindowOver",
 ]
 
 
@@ -93,6 +94,12 @@ class StepTimedOut(NamedTuple):
 
     step: int
     attempt: int
+
+
+class WindowOver(NamedTuple):
+    """The time within which a step had to start after another one's end has passed."""
+
+    step: int
 
 
 class GraceOver(NamedTuple):
@@ -163,8 +170,8 @@ class Stood(NamedTuple):
 
 
 Event: TypeAlias = (
-    Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | GraceOver | RetryDue | DevicesReady | DevicesLost
-    | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood
+    Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | WindowOver | GraceOver | RetryDue | DevicesReady
+    | DevicesLost | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood
 )  # fmt: skip
 
 

@@ -126,17 +126,18 @@ class Mailbox:
     # -- the reader
 
     def get(self) -> Any:
-        """Wait for the next message, the most urgent lane first; OTHERS get a turn after `FAIR` of the holder's."""
+        """Wait for the next message, the most urgent lane first; OTHERS get a turn after `FAIR` of the holder's.
+
+        `admit` is asked of those which have to wait. One that comes alone begins at once, and its actor decides then.
+        """
         inbox = self._inbox
         while True:
             while not self._kept:
                 message = inbox.get()
                 if not inbox.empty() or message.__class__ is Envelope:
                     self._sort(message)
-                elif self.admit(message):
-                    return message
                 else:
-                    self.count_begun(message.number)
+                    return message
             if not inbox.empty():
                 self._sort_all()
             if self._kept:

@@ -100,7 +100,7 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
         except ActorStopped:
             unavailable = hold.cell.unavailable()
             raise unavailable from unavailable.__cause__
-        # What `Reply.wait` does, here: that call would cost as much as all of this.
+        # What `Reply.wait` does, written out: it is the hot path. The actor wakes up meanwhile, so park after sending.
         lock = allocate_lock()
         lock.acquire()
         call._parked.append(lock)  # noqa: SLF001 - the hot path

@@ -173,8 +173,6 @@ class DeviceActor(ThreadActor):
         if not call.begin():
             return
         equals = self._equals(call) if call.lane > HOLDER else NO_CALLS
-        if equals:
-            self.unanswered += equals
         stack = self.stack
         stack.append(call)
         value = error = None
@@ -196,7 +194,7 @@ class DeviceActor(ThreadActor):
         self._cell.calls += 1
         call.args = ()
         call.finish(value, error)
-        if error is None and not self.unanswered:
+        if error is None and self.fault is None and not self.unanswered:
             return  # from the caller's awakening on, each step here delays it
         for equal in equals:
             equal.finish(value, error)
@@ -226,14 +224,16 @@ class DeviceActor(ThreadActor):
         return False
 
     def _equals(self, call: Call) -> list[Call]:
-        """Claim the waiting queries of others that this execution answers too."""
+        """Claim the waiting queries of others that this execution answers too, and count them as unanswered."""
         if not call.member.query or call.kwargs or not SCALARS.issuperset(map(type, call.args)):
             return []
         member, args = call.member, call.args
         taken = self.mailbox.take_equal(
             lambda other: other.__class__ is Call and other.member == member and other.args == args and not other.kwargs
         )
-        return [other for other in taken if other.begin()]
+        equals = [other for other in taken if other.begin()]
+        self.unanswered += equals
+        return equals
 
     def _judge(self, call: Call, error: BaseException | None) -> BaseException | None:
         """Say what the caller gets, and whether this life can go on."""

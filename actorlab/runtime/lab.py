@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
+import re
 import time
 from collections import deque
 from functools import cached_property
@@ -42,9 +43,12 @@ D = TypeVar("D")
 R = TypeVar("R")
 
 FINISHED_KEPT: Final = 1000
-"""So many runs that have ended are kept to be looked at."""
+"""So many runs that have ended are kept to be looked at, …"""
+STEPS_KEPT: Final = 20_000
+"""… if they had not more than so many steps together: each keeps its name, arguments, times and value. The newest stays."""
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
+VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)
 monotonic = time.monotonic
 
 
@@ -84,7 +88,8 @@ class Lab:
         self.maker = RunMaker(self)
         self._orders = itertools.count()
         self._runs: dict[str, RunActor] = {}
-        self._finished: deque[Run[Any]] = deque(maxlen=FINISHED_KEPT)
+        self._finished: deque[Run[Any]] = deque()
+        self._steps_kept = 0
         self._closing = False
         self._closed = False
         self._broken: BaseException | None = None
@@ -123,6 +128,7 @@ class Lab:
             text = f"there is a device named {name!r} already: choose another name, or remove it first"
             raise ConfigError(text)
         inner, config = configured(factory)
+        self._refuse_second_name(name, args)
         cell = Cell(name, next(self._orders), inner, args, kwargs, config, self.lab_actor)
         self.cells[name] = cell
         try:
@@ -133,6 +139,14 @@ class Lab:
                 self.cells.pop(name, None)
             raise
         return cast("D", cell.proxies.proxy(cell, None, self._class_of(cell), (), frozenset()))
+
+    def _refuse_second_name(self, name: str, args: tuple[Any, ...]) -> None:
+        """Refuse a second device on one VISA resource: each would steal the other's answers."""
+        wanted = visa_resources(args)
+        for cell in list(self.cells.values()):
+            for resource in wanted & visa_resources(cell.args):
+                text = f"{name!r} can't have {resource}: {cell.name!r} has it already, and would lose answers to it"
+                raise ConfigError(text)
 
     def _await_first(self, cell: Cell, first: Reply[None]) -> None:
         """Wait for the first life's outcome; an optional device may also be absent."""
@@ -345,6 +359,9 @@ class Lab:
         """Take note of a run that has ended; for the deciding thread."""
         self._runs.pop(actor.id, None)
         self._finished.append(actor.run)
+        self._steps_kept += len(actor.work)
+        while len(self._finished) > FINISHED_KEPT or (self._steps_kept > STEPS_KEPT and len(self._finished) > 1):
+            self._steps_kept -= len(self._finished.popleft()._actor.work)  # noqa: SLF001 - the lab supervises it
 
     def ask(self, function: Callable[[], R]) -> R:
         """Have something looked up by the deciding thread, and wait for it."""
@@ -503,6 +520,11 @@ def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:
     if given is None:
         return made, own or DeviceConfig()
     return made, given.over(own) if own is not None else given
+
+
+def visa_resources(args: tuple[Any, ...]) -> set[str]:
+    """Return the VISA resource names among arguments, in capitals, as VISA compares them."""
+    return {text.upper() for text in args if isinstance(text, str) and VISA_RESOURCE.match(text)}
 
 
 def is_device(factory: object) -> bool:

@@ -66,6 +66,9 @@ class RunMaker:
         """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
         drawing = work.drawing
         options = work.task.options_
+        if options.within is not None:
+            patience = options.within if options.lease_timeout is None else min(options.within, options.lease_timeout)
+            options = options.changed({"lease_timeout": patience})
         cells = self._cells_for(work)
         run_id = self.next_id(f"{parent.id}/{work.name}")
         borrows = not parent.lease_per_step

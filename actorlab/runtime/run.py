@@ -89,7 +89,10 @@ class Run(Generic[R]):
     @property
     def state(self) -> RunState:
         """Return the state the run is in now."""
-        return self.supervisor.core.state
+        state = self.supervisor.core.state
+        if not state.terminal and self.reply.done():  # a decision itself has failed, so the core says no more
+            return RunState.FAILED
+        return state
 
     @property
     def progress(self) -> Progress | None:

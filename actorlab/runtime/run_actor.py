@@ -16,7 +16,7 @@ from actorlab.core import run_events as ev
 from actorlab.core.lease_table import LeaseTable, Mode, Request
 from actorlab.core.plan import Plan
 from actorlab.core.restart import RestartPolicy
-from actorlab.core.run_core import RunCore, RunSpec
+from actorlab.core.run_core import RunCore, RunSpec, Window
 from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
     ActorLabError,
@@ -203,7 +203,7 @@ class RunActor(Actor):
         safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
         return RunSpec(
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
-            options.keep_going,
+            options.keep_going, NO_WINDOWS if self.drawing is None else windows_of(self.drawing),
         )  # fmt: skip
 
     # -- from any thread
@@ -837,6 +837,20 @@ def perform(body: Body, work: Work) -> Any:
         text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
         raise WorkflowError(text)
     return value
+
+
+NO_WINDOWS: Final[dict[int, Window]] = {}
+
+
+def windows_of(drawing: Drawing) -> dict[int, Window]:
+    """Return the steps that must start soon after the end of others."""
+    windows = {}
+    for step in drawing.steps:
+        if step.within is not None:
+            others = " and ".join(drawing.steps[other].name for other in step.after)
+            text = f"{step.name} ({step.where}) didn't start within {step.within:g} s of the end of {others}"
+            windows[step.index] = Window(step.after, step.within, text)
+    return windows
 
 
 def retry_policy(options: Options) -> RestartPolicy:

@@ -111,17 +111,19 @@ def test_who_is_not_admitted_is_not_kept_and_asked_once() -> None:
         return not message.query
 
     mailbox.admit = admit
-    refused, kept = Message(query=True), Message()
-    mailbox.put(refused)
-    thread = threading.Thread(target=lambda: kept_by.append(mailbox.get()), name="actorlab-reader")
-    kept_by: list[Any] = []
-    thread.start()
-    while refused not in asked:
-        threading.Event().wait(0)
-    mailbox.put(kept)
-    thread.join(5)
-    assert kept_by == [kept]
-    assert asked == [refused, kept]
+    refused, kept, other = Message(query=True), Message(), Message()
+    for message in (refused, kept, other):
+        mailbox.put(message)
+    assert [mailbox.get(), mailbox.get()] == [kept, other]
+    assert asked == [refused, kept, other]
+
+
+def test_who_comes_when_nobody_waits_is_left_for_the_actor_to_decide_on() -> None:
+    mailbox = Mailbox()
+    mailbox.admit = lambda _: False
+    alone = Message()
+    mailbox.put(alone)
+    assert mailbox.get() is alone
 
 
 def test_what_was_put_back_comes_first_again() -> None:
@@ -264,6 +266,7 @@ def test_a_message_refused_at_the_door_makes_space() -> None:
     mailbox.put_asked(Message())
     space = mailbox.put_asked(Message())
     assert space is not None
+    mailbox.put(Message())
     mailbox.put(Message())
     mailbox.get()
     assert space.wait(0)

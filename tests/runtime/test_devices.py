@@ -20,6 +20,7 @@ from actorlab import (
     ActorLabError,
     AskDeadlock,
     Cancelled,
+    ConfigError,
     Device,
     DeviceBusy,
     DeviceConfig,
@@ -36,6 +37,7 @@ from actorlab import (
 )
 from actorlab.kernel import OTHERS, URGENT
 from actorlab.runtime.calls import Call, Member
+from actorlab.simulation import Bench, Laser
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Gate
@@ -895,3 +897,9 @@ def test_the_time_of_a_call_is_not_counted_while_it_waits(lab: Lab, gate: Gate) 
     assert lab.run(body, smu) == "set"
     assert time.monotonic() - began < 5
     gate.open()
+
+
+def test_two_names_on_one_visa_resource_are_refused(lab: Lab, bench: Bench) -> None:
+    lab.add("laser", Laser, bench.resources["laser"])
+    with pytest.raises(ConfigError, match="'laser' has it already"):
+        lab.add("other", Laser, bench.resources["laser"].lower())

@@ -750,3 +750,36 @@ def test_a_workflow_gives_in_a_lab_what_it_gives_as_a_plain_function(lab: Lab) -
         assert [device.level() for device in devices] == [lamp.level() for lamp in plain]
 
     law()
+
+
+# -- within some time
+
+
+def test_a_step_that_cannot_start_within_its_time_fails_the_run_naming_both(lab: Lab, gate: Gate) -> None:
+    lamp, reader = lab.add("lamp", Lamp), lab.add("reader", Lamp, None, "reader")
+
+    @task
+    def occupy(reader: Lamp) -> None:
+        gate.arrive()
+        while True:
+            sleep(60)
+
+    @workflow
+    def steps(lamp: Lamp, reader: Lamp) -> int:
+        occupy(reader)
+        soaked = light(lamp, 1)
+        return light.options(after=soaked, within=0.05, name="read")(reader, 2)
+
+    with pytest.raises(RunTimeout, match=r"read \(.*\) didn't start within 0.05 s of the end of light"):
+        lab.start(steps, lamp, reader).result(5)
+
+
+def test_a_step_that_starts_within_its_time_is_left_in_peace(lab: Lab) -> None:
+    lamp, reader = lab.add("lamp", Lamp), lab.add("reader", Lamp, None, "reader")
+
+    @workflow
+    def steps(lamp: Lamp, reader: Lamp) -> int:
+        soaked = light(lamp, 1)
+        return light.options(after=soaked, within=5)(reader, 2)
+
+    assert lab.run(steps, lamp, reader) == 2
