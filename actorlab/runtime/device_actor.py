@@ -7,7 +7,7 @@ import traceback
 from _thread import allocate_lock
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
@@ -89,7 +89,7 @@ class DeviceActor(ThreadActor):
         self.life = life
         super().__init__(cell.name)
         self.mailbox.admit = self._admit
-        self.driver: Any = None
+        self.driver: object = None
         self.hooks: Hooks = Hooks.of(cell.cls, cell.config)
         self.stack: list[Call] = []
         self.unanswered: list[Call] = []
@@ -121,7 +121,7 @@ class DeviceActor(ThreadActor):
         current.set(self._scope)
         cell = self._cell
         self.driver = cell.factory(*cell.args, **cell.kwargs)
-        kind = cast("type[Any]", type(self.driver))
+        kind = type(self.driver)
         self.hooks = Hooks.of(kind, cell.config)
         self.hooks.check(kind)
         self.hooks.call("connect", self.driver)

@@ -45,7 +45,7 @@ R = TypeVar("R")
 FINISHED_KEPT: Final = 1000
 """So many runs that have ended are kept to be looked at, …"""
 STEPS_KEPT: Final = 20_000
-"""… if they had not more than so many steps together: each keeps its name, arguments, times and value. The newest stays."""
+"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays anyway."""
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
 VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)
@@ -361,7 +361,7 @@ class Lab:
         self._finished.append(actor.run)
         self._steps_kept += len(actor.work)
         while len(self._finished) > FINISHED_KEPT or (self._steps_kept > STEPS_KEPT and len(self._finished) > 1):
-            self._steps_kept -= len(self._finished.popleft()._actor.work)  # noqa: SLF001 - the lab supervises it
+            self._steps_kept -= len(self._finished.popleft().supervisor.work)
 
     def ask(self, function: Callable[[], R]) -> R:
         """Have something looked up by the deciding thread, and wait for it."""

@@ -760,6 +760,7 @@ def test_a_step_that_cannot_start_within_its_time_fails_the_run_naming_both(lab:
 
     @task
     def occupy(reader: Lamp) -> None:
+        reader.set(1)
         gate.arrive()
         while True:
             sleep(60)
