@@ -89,7 +89,7 @@ class DeviceActor(ThreadActor):
         self.life = life
         super().__init__(cell.name)
         self.mailbox.admit = self._admit
-        self.driver: object = None
+        self.driver: Any = None
         self.hooks: Hooks = Hooks.of(cell.cls, cell.config)
         self.stack: list[Call] = []
         self.unanswered: list[Call] = []
@@ -120,8 +120,9 @@ class DeviceActor(ThreadActor):
         """Make the object and connect it; one that comes back, or owes it, is made safe before it serves anyone."""
         current.set(self._scope)
         cell = self._cell
-        self.driver = cell.factory(*cell.args, **cell.kwargs)
-        kind = type(self.driver)
+        driver: object = cell.factory(*cell.args, **cell.kwargs)
+        self.driver = driver
+        kind = type(driver)
         self.hooks = Hooks.of(kind, cell.config)
         self.hooks.check(kind)
         self.hooks.call("connect", self.driver)

@@ -45,7 +45,7 @@ R = TypeVar("R")
 FINISHED_KEPT: Final = 1000
 """So many runs that have ended are kept to be looked at, …"""
 STEPS_KEPT: Final = 20_000
-"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays anyway."""
+"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays."""
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
 VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)

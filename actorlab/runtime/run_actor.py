@@ -844,7 +844,7 @@ NO_WINDOWS: Final[dict[int, Window]] = {}
 
 def windows_of(drawing: Drawing) -> dict[int, Window]:
     """Return the steps that must start soon after the end of others."""
-    windows = {}
+    windows: dict[int, Window] = {}
     for step in drawing.steps:
         if step.within is not None:
             others = " and ".join(drawing.steps[other].name for other in step.after)
