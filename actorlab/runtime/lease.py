@@ -10,7 +10,8 @@ from actorlab.errors import LeaseLost, NotLeased
 from actorlab.kernel import Reply
 from actorlab.options import Options
 from actorlab.runtime.body import Body, Hold
-from actorlab.runtime.run_actor import RunActor, Work
+from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.work import Work
 from actorlab.scope import current
 from actorlab.task import Task
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from actorlab.arguments import needs, replace
+from actorlab.arguments import complete, needs, replace
 from actorlab.drawing import draw
 from actorlab.errors import AskDeadlock, NotLeased
 from actorlab.kernel.actor import here
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
-from actorlab.runtime.run_actor import ONE, RunActor, Work
+from actorlab.runtime.run_actor import ONE, RunActor
+from actorlab.runtime.work import Work
 from actorlab.task import Task, Workflow, as_task
 from actorlab.unknown import steps_among
 
@@ -103,6 +104,7 @@ class RunMaker:
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Work, Drawing | None]:
         """Bind a task to its arguments; a workflow is drawn."""
+        args, kwargs = complete(task, args, kwargs)
         uses = needs(task, args, kwargs)
         exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
         shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import contextvars
-import dataclasses
 import random
 import time
 import traceback
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from actorlab.arguments import find_devices, replace
+from actorlab.arguments import replace
 from actorlab.core import run_events as ev
-from actorlab.core.lease_table import LeaseTable, Mode, Request
+from actorlab.core.lease_table import Mode, Request
 from actorlab.core.plan import Plan
 from actorlab.core.restart import RestartPolicy
-from actorlab.core.run_core import RunCore, RunSpec, Window
+from actorlab.core.run_core import RunCore, RunSpec
 from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
-    ActorLabError,
     Cancelled,
-    LeaseLost,
     LeaseTimeout,
-    RunCancelled,
-    RunTimeout,
-    WorkflowError,
 )
 from actorlab.kernel import Actor, Reply
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.body import Body, Hold
 from actorlab.runtime.calls import Call
-from actorlab.runtime.proxy import bind
+from actorlab.runtime.loans import Loans
+from actorlab.runtime.outcome import error_of
 from actorlab.runtime.run import Progress, Run, StepView
-from actorlab.runtime.travel import SCALARS
-from actorlab.scope import current
-from actorlab.task import PLAIN_OPTIONS, Options, Task
+from actorlab.runtime.running import guarded, run_body
+from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
+from actorlab.task import PLAIN_OPTIONS, Options
 from actorlab.unknown import Unknown, value_of
 
 if TYPE_CHECKING:
@@ -45,31 +39,16 @@ if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Timer
     from actorlab.runtime.lab import Lab
-__all__ = ["RunActor", "Work"]
+
+__all__ = ["NOTHING", "ONE", "RunActor"]
 
 S = RunState
 monotonic = time.monotonic
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
 RUNS: Final = ("runs",)
-NEVER: Final = 1e15
-"""A period of retries that never ends (seconds): they are counted over the whole run."""
 ONE: Final = Plan(((),))
 NOTHING: Final[frozenset[str]] = frozenset()
 draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
-
-
-class Work(NamedTuple):
-    """What one step runs: a task with its arguments, and the devices that it needs."""
-
-    task: Task[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    name: str
-    exclusive: tuple[str, ...]
-    shared: tuple[str, ...]
-    drawing: Drawing | None = None
-    inputs: tuple[int, ...] | None = None
-    """The steps whose values are its arguments, one for one; None if there are other arguments."""
 
 
 class RunActor(Actor):
@@ -81,18 +60,15 @@ class RunActor(Actor):
 
     __slots__ = (
         "_began",
-        "_borrowing",
         "_decider",
         "_ended",
         "_extra_grace",
         "_gate",
         "_held",
         "_loans",
-        "_lost",
         "_progress",
         "_retry_waits",
         "_timers",
-        "_waiting_children",
         "bodies",
         "borrows",
         "cells",
@@ -107,6 +83,7 @@ class RunActor(Actor):
         "lease",
         "lease_per_step",
         "lives",
+        "lost",
         "name",
         "on_end",
         "options",
@@ -167,17 +144,15 @@ class RunActor(Actor):
         self.stacks: tuple[str, ...] = ()
         self.on_end: Callable[[], None] | None = None
         self._held = frozenset([cell.name for cell in cells]) if cells else NOTHING
-        self._waiting_children: dict[str, RunActor] = {}
         self._gate: Reply[None] | None = None
-        self._loans: LeaseTable | None = None
-        self._borrowing: dict[str, RunActor] = {}
+        self._loans: Loans | None = None
         self._progress: dict[int, Progress] = {}
         self._began: dict[int, float] = {}
         self._ended: dict[int, float] = {}
         self._retry_waits: dict[int, str] = {}
         self._timers: tuple[Timer, ...] = ()
         self._extra_grace = 0.0
-        self._lost = ""
+        self.lost = ""
         self._decider = lab.decider
         self.core = RunCore(self._spec(plan))
         self.run: Run[Any] = Run(self)
@@ -319,11 +294,11 @@ class RunActor(Actor):
             self.on(ev.Refused(LeaseTimeout(text)))
 
     def _revoke(self, reason: str) -> None:
-        self._lost = f"{self.id} lost its lease: {reason}"
+        self.lost = f"{self.id} lost its lease: {reason}"
         self.on(ev.Stopped(S.CANCELLED, reason))
         for step, body in list(self.bodies.items()):
             self._fence_body(ev.FenceBody(step))
-            body.fence(self._lost)
+            body.fence(self.lost)
 
     def stop_at_once(self, reason: str) -> None:
         """End without clean-ups and without grace; for the deciding thread."""
@@ -446,7 +421,7 @@ class RunActor(Actor):
         if body is None:
             return
         self._give_up(body)
-        body.fence(self._lost)
+        body.fence(self.lost)
         self._end_waits(body, shielded=True)
         stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(body.thread)) else ""
         self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}",)
@@ -455,7 +430,8 @@ class RunActor(Actor):
         for step in list(self.bodies):
             self._fence_body(ev.FenceBody(step))
         for cell in self.cells:
-            if cell.name in self._held and cell.name not in self.shared and cell.name not in self._borrowing:
+            lent = self._loans is not None and self._loans.has(cell.name)
+            if cell.name in self._held and cell.name not in self.shared and not lent:
                 cell.token = self.lease
 
     def _stop_children(self, action: ev.StopChildren) -> None:
@@ -549,7 +525,7 @@ class RunActor(Actor):
     def _end(self, action: ev.End) -> None:
         for timer in self._timers:
             timer.cancel()
-        error = None if action.state is S.SUCCEEDED else self._error()
+        error = None if action.state is S.SUCCEEDED else error_of(self)
         events = self.lab.events
         if events.heard:
             told = None if error is None else f"{type(error).__name__}: {error}"
@@ -599,44 +575,23 @@ class RunActor(Actor):
             self.on(ev.ChildEnded())
 
     def lend(self, child: RunActor) -> None:
-        """Lend devices to a child: at once, or when its siblings have given them back."""
+        """Lend devices to a child."""
         if not child.cells:
             self._decider.then(child.granted)
             return
         if self._loans is None:
-            self._loans = LeaseTable()
-        self._waiting_children[child.id] = child
-        self._grant_loans(self._loans.request(child.request(), monotonic()))
-
-    def _grant_loans(self, granted: list[Any]) -> None:
-        for grant in granted:
-            child = self._waiting_children.pop(grant.holder, None)
-            if child is None:
-                continue
-            for cell in child.cells:
-                self._borrowing[cell.name] = child
-                self.lab.lab_actor.leases.lend(cell, child.lease, child.id)
-            self._decider.then(child.granted)
-        if self._loans is not None and self._loans.unfinished:
-            self._decider.post(lambda _: self._grant_loans(self._loans.go_on(monotonic()) if self._loans else []))
+            self._loans = Loans(self)
+        self._loans.lend(child)
 
     def take_back(self, child: RunActor) -> None:
         """Take back what was lent to a child."""
-        self._waiting_children.pop(child.id, None)
         self._decider.then(child.released)
-        if self._loans is None or not child.cells:
-            return
-        try:
-            granted = self._loans.release(child.id, monotonic())
-        except KeyError:
-            return
-        for cell in child.cells:
-            if not self._loans.holders(cell.name) and self._borrowing.pop(cell.name, None) is not None:
-                self.lab.lab_actor.leases.lend(cell, self._token_of(cell), self.id)
         self.lives.update(child.lives)
-        self._grant_loans(granted)
+        if self._loans is not None and child.cells:
+            self._loans.take_back(child)
 
-    def _token_of(self, cell: Cell) -> object:
+    def token_of(self, cell: Cell) -> object:
+        """Return the token of a device that isn't lent out: of the body that holds it, or nobody's."""
         for body in self.bodies.values():
             hold = body.holds.get(cell.name)
             if hold is not None and hold.exclusive and not body.fenced:
@@ -699,11 +654,7 @@ class RunActor(Actor):
 
     def loan_reasons(self, child: RunActor) -> tuple[str, ...]:
         """Say why a child waits for a device that this run holds."""
-        from actorlab.runtime.leases import in_words  # noqa: PLC0415
-
-        if self._loans is None or child.id not in self._waiting_children:
-            return ()
-        return tuple(in_words(child.id, blocker) for blocker in self._loans.blockers(child.id))
+        return () if self._loans is None else self._loans.reasons(child)
 
     # -- the result
 
@@ -715,62 +666,6 @@ class RunActor(Actor):
 
     def _known(self, found: Any) -> Any:
         return value_of(found, self.results) if type(found) is Unknown else found
-
-    def substitute(self, body: Body) -> Callable[[Any], Any]:
-        """Return what puts values in place of unknowns, and a body's handles in place of devices."""
-        holds, results = body.holds, self.results
-
-        def put(found: Any) -> Any:
-            if type(found) is Unknown:
-                return value_of(found, results)
-            hold = holds.get(found._actorlab_name)  # noqa: SLF001 - a proxy has no public names of its own
-            return found if hold is None else bind(found, hold)
-
-        return put
-
-    def _error(self) -> BaseException:
-        """Make the error that the run's reader gets; longer than ten lines, as it is the table of how a run can end."""
-        core = self.core
-        error: Any = core.error
-        if self._lost:
-            error = LeaseLost(self._lost)
-        elif self.options.keep_going and core.cause is S.FAILED and core.errors:
-            failures = [failed for _, failed in core.errors if isinstance(failed, Exception)]
-            error = ExceptionGroup(f"{len(failures)} steps of {self.id} failed", failures)
-        elif core.cause in (S.CANCELLED, S.TIMED_OUT) and error is None:
-            error = self._stopped_error()
-        elif not isinstance(error, Exception):
-            wrapped = ActorLabError(f"{self.id} raised {error!r}")
-            wrapped.__cause__ = error
-            error = wrapped
-        self._annotate(error)
-        return error  # type: ignore[no-any-return]  # an exception by now
-
-    def _stopped_error(self) -> RunCancelled:
-        core = self.core
-        timed_out = core.cause is S.TIMED_OUT
-        kind = RunTimeout if timed_out else RunCancelled
-        return kind(
-            f"{self.id} was stopped, since {core.reason}" if timed_out else f"{self.id} was cancelled: {core.reason}",
-            reason=core.reason, abandoned=tuple(self.stacks), partial=self.values.get(0),
-        )  # fmt: skip
-
-    def _annotate(self, error: Any) -> None:
-        """Say which run and step it was, what isn't safe, and which clean-ups failed."""
-        core = self.core
-        step = self.work[core.failed_step].name if core.failed_step is not None and self.drawing is not None else ""
-        if not isinstance(error, RunCancelled):
-            error.add_note(f"in step {step} of {self.id}" if step else f"in {self.id}")
-        for name, why in core.unsafe.items():
-            error.add_note(f"{name} is not known to be safe: {why}")
-        for index, failed in core.cleanup_errors:
-            if failed is not error:
-                error.add_note(f"the clean-up {self.cleanups[index].name} failed: {failed!r}")
-        if not isinstance(error, RunCancelled):
-            for stack in self.stacks:
-                error.add_note(stack)
-        with suppress(AttributeError):  # an exception with slots can't say which
-            error.safe, error.unsafe = tuple(core.safe), tuple(core.unsafe)
 
     deeds: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         ev.AskLease: _ask_lease,
@@ -807,68 +702,7 @@ class Values(dict[int, Any]):
         return value
 
 
-def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
-    """Run a body, on a worker thread, and return whom to tell how it ended."""
-    value = error = None
-    actor = body.actor
-    try:
-        context = actor.context
-        value = perform(body, work) if context is None else context.copy().run(perform, body, work)
-    except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
-        error = raised
-    if body.index < 0:
-        return actor.cleanup_ended, (-1 - body.index, body, error)
-    return actor.body_ended, (body.index, body.attempt, value, error)
-
-
-def perform(body: Body, work: Work) -> Any:
-    """Call a body's function, with values in place of unknowns and handles in place of devices."""
-    current.set(body)
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    if work.inputs is not None:  # what is most frequent in a large graph has a short way
-        values = body.actor.values
-        args, kwargs = tuple([values[step] for step in work.inputs]), {}
-    else:
-        args, kwargs = replace(work.args, work.kwargs, body.actor.substitute(body))
-    task = work.task
-    value = body.execute(task.function if type(task) is Task else task, args, kwargs)
-    if (value.__class__ not in SCALARS) and find_devices((value,), {}):
-        text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
-        raise WorkflowError(text)
-    return value
-
-
-NO_WINDOWS: Final[dict[int, Window]] = {}
-
-
-def windows_of(drawing: Drawing) -> dict[int, Window]:
-    """Return the steps that must start soon after the end of others."""
-    windows: dict[int, Window] = {}
-    for step in drawing.steps:
-        if step.within is not None:
-            others = " and ".join(drawing.steps[other].name for other in step.after)
-            text = f"{step.name} ({step.where}) didn't start within {step.within:g} s of the end of {others}"
-            windows[step.index] = Window(step.after, step.within, text)
-    return windows
-
-
-def retry_policy(options: Options) -> RestartPolicy:
-    """Return when and how often a step is tried again: `retries` counts over the whole run."""
-    if options.restart is not None:
-        return options.restart if not options.retries else dataclasses.replace(options.restart, limit=options.retries)
-    return RestartPolicy(limit=options.retries, period=NEVER)
-
-
 def publish(argument: tuple[Run[Any], BaseException | None]) -> None:
     """Tell how a run has ended."""
     run, error = argument
     run.reply.finish(None, error)
-
-
-def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> None:
-    """Call a user's callback; its error is logged and hurts nobody."""
-    try:
-        function(argument)
-    except Exception:
-        logger.exception("a callback raised", callback=repr(function))

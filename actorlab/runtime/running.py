@@ -1,0 +1,74 @@
+"""Run a body on a worker thread: put values and handles in place, call it, and say whom to tell how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actorlab.arguments import find_devices, replace
+from actorlab.errors import WorkflowError
+from actorlab.runtime.proxy import bind
+from actorlab.runtime.travel import SCALARS
+from actorlab.scope import current
+from actorlab.task import Task
+from actorlab.unknown import Unknown, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.runtime.body import Body
+    from actorlab.runtime.work import Work
+
+__all__ = ["guarded", "run_body"]
+
+
+def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
+    """Run a body, on a worker thread, and return whom to tell how it ended."""
+    value = error = None
+    actor = body.actor
+    try:
+        context = actor.context
+        value = perform(body, work) if context is None else context.copy().run(perform, body, work)
+    except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
+        error = raised
+    if body.index < 0:
+        return actor.cleanup_ended, (-1 - body.index, body, error)
+    return actor.body_ended, (body.index, body.attempt, value, error)
+
+
+def perform(body: Body, work: Work) -> Any:
+    """Call a body's function, with values in place of unknowns and handles in place of devices."""
+    current.set(body)
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    if work.inputs is not None:  # what is most frequent in a large graph has a short way
+        values = body.actor.values
+        args, kwargs = tuple([values[step] for step in work.inputs]), {}
+    else:
+        args, kwargs = replace(work.args, work.kwargs, substitute(body))
+    task = work.task
+    value = body.execute(task.function if type(task) is Task else task, args, kwargs)
+    if (value.__class__ not in SCALARS) and find_devices((value,), {}):
+        text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
+        raise WorkflowError(text)
+    return value
+
+
+def substitute(body: Body) -> Callable[[Any], Any]:
+    """Return what puts values in place of unknowns, and a body's handles in place of devices."""
+    holds, results = body.holds, body.actor.results
+
+    def put(found: Any) -> Any:
+        if type(found) is Unknown:
+            return value_of(found, results)
+        hold = holds.get(found._actorlab_name)  # noqa: SLF001 - a proxy has no public names of its own
+        return found if hold is None else bind(found, hold)
+
+    return put
+
+
+def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> None:
+    """Call a user's callback; its error is logged and hurts nobody."""
+    try:
+        function(argument)
+    except Exception:
+        logger.exception("a callback raised", callback=repr(function))
