@@ -488,6 +488,7 @@ class RunActor(Actor):
         work = self.cleanups[action.number]
         body = Body(self, -1 - action.number, 1, f"{self.id}/{work.name}")
         body.reason = self.core.reason
+        self.bodies[body.index] = body
         self._take(body, work, fresh=True)
         bound = work.task.options_.timeout or self.lab.cancel_grace
         self._timer(bound, self._cleanup_late, (action.number, body, bound))
@@ -498,6 +499,7 @@ class RunActor(Actor):
         if body.ended:
             return
         text = f"the clean-up {body.name} didn't end within {bound:g} s"
+        del self.bodies[body.index]
         self._give_up(body)
         body.fence()
         self._end_waits(body, shielded=True)
@@ -507,6 +509,7 @@ class RunActor(Actor):
         """Hear that a clean-up has ended."""
         index, body, error = argument
         if not body.ended:
+            del self.bodies[body.index]
             self._give_up(body)
             self.on(ev.CleanupEnded(index, error))
 

@@ -784,3 +784,25 @@ def test_a_step_that_starts_within_its_time_is_left_in_peace(lab: Lab) -> None:
         return light.options(after=soaked, within=5)(reader, 2)
 
     assert lab.run(steps, lamp, reader) == 2
+
+
+def test_an_emergency_stop_fences_a_clean_up_that_is_under_way(lab: Lab, gate: Gate) -> None:
+    log: list[str] = []
+    lamp = lab.add("lamp", Lamp, log)
+
+    def linger(lamp: Lamp) -> None:
+        gate.arrive()
+        sleep(60)
+        lamp.set(7)
+
+    @workflow
+    def steps(lamp: Lamp) -> int:
+        cleanup(linger, lamp)
+        return light(lamp, 1)
+
+    run = lab.start(steps, lamp)
+    gate.reached()
+    assert lab.emergency_stop("smoke").result(5) == {"lamp": None}
+    assert run.exception(5) is not None
+    lab.rearm()
+    assert log == ["lamp 1", "lamp safe", "lamp safe"]
