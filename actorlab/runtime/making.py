@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from actorlab.drawing import Drawing
+    from actorlab.options import Options
     from actorlab.runtime.lab import Lab
     from actorlab.unknown import Path
 
@@ -42,111 +43,65 @@ class RunMaker:
         if "actor" in here.__dict__:
             text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
             raise AskDeadlock(text)
-        work, drawing = self._work(as_task(function), args, kwargs)
-        cells = self._cells_for(work)
-        return self._actor(work, drawing, cells)
+        work = self._work(as_task(function), args, kwargs)
+        return self._supervisor(work, drawing=drawn_at_once(work))
 
     def child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunActor:
         """Make a child run of a body: it borrows what the body holds, and is refused anything else at once."""
-        parent = body.actor
         args, kwargs = replace(args, kwargs, unbound)
-        work, drawing = self._work(as_task(function), args, kwargs)
+        work = self._work(as_task(function), args, kwargs)
         options = work.task.options_
         if options.exclusive or options.key is not None:
-            text = (
-                f"{body.name} can't start {work.name} with exclusive or key: whoever holds a lease waits for no other"
-            )
+            text = f"{body.name} can't start {work.name} with exclusive or key: who holds a lease waits for no other"
             raise NotLeased(text)
-        leases = parent.options.lease == "step"
-        if not leases:
+        borrows = body.actor.options.lease != "step"
+        if borrows:
             self._check_borrowed(body, work)
-        cells = self._cells_for(work)
-        return self._actor(work, drawing, cells, parent=parent, body=body, borrows=not leases)
+        return self._supervisor(work, drawing=drawn_at_once(work), parent=body.actor, body=body, borrows=borrows)
 
     def unit(self, parent: RunActor, work: Work) -> RunActor:
         """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
-        drawing = work.drawing
         options = work.task.options_
+        if work.drawing is not None:
+            options = options.changed({"timeout": None})  # its parent watches that, over all its attempts
         if options.within is not None:
             patience = options.within if options.lease_timeout is None else min(options.within, options.lease_timeout)
             options = options.changed({"lease_timeout": patience})
-        cells = self._cells_for(work)
-        run_id = self.next_id(f"{parent.id}/{work.name}")
-        borrows = not parent.lease_per_step
-        if drawing is not None:
-            return RunActor(
-                self._lab,
-                run_id,
-                work.name,
-                works_of(drawing.steps, drawing.path),
-                plan=drawing.graph.plan(),
-                cleanups=works_of(drawing.cleanups, drawing.path),
-                cells=cells,
-                shared=frozenset(work.shared),
-                options=options.changed({"timeout": None}),
-                drawing=drawing,
-                parent=parent,
-                borrows=borrows,
-            )
-        return RunActor(
-            self._lab,
-            run_id,
-            work.name,
-            (work,),
-            cells=cells,
-            shared=frozenset(work.shared),
-            options=options,
-            parent=parent,
-            borrows=borrows,
+        return self._supervisor(
+            work, drawing=work.drawing, options=options, parent=parent, borrows=not parent.lease_per_step
         )
 
-    def _work(
-        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[Work, Drawing | None]:
+    def _work(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Work:
         """Bind a task to its arguments; a workflow is drawn."""
         args, kwargs = complete(task, args, kwargs)
         uses = needs(task, args, kwargs)
         exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
         shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
         drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
-        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing), drawing
+        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing)
 
-    def _actor(
+    def _supervisor(
         self,
         work: Work,
-        drawing: Drawing | None,
-        cells: list[Cell],
         *,
+        drawing: Drawing | None,
+        options: Options | None = None,
         parent: RunActor | None = None,
         body: Body | None = None,
         borrows: bool = False,
     ) -> RunActor:
-        options = work.task.options_
-        run_id = self.next_id(work.name)
-        if drawing is None or options.retries or options.restart is not None:  # a workflow tried again is a unit of one
-            return RunActor(
-                self._lab,
-                run_id,
-                work.name,
-                (work,),
-                plan=ONE,
-                cells=cells,
-                shared=frozenset(work.shared),
-                options=options,
-                parent=parent,
-                parent_body=body,
-                borrows=borrows,
-            )
+        """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
+        name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
         return RunActor(
             self._lab,
-            run_id,
+            self.next_id(name),
             work.name,
-            works_of(drawing.steps, drawing.path),
-            plan=drawing.graph.plan(),
-            cleanups=works_of(drawing.cleanups, drawing.path),
-            cells=cells,
+            (work,) if drawing is None else works_of(drawing.steps, drawing.path),
+            plan=ONE if drawing is None else drawing.graph.plan(),
+            cleanups=() if drawing is None else works_of(drawing.cleanups, drawing.path),
+            cells=self._cells_for(work),
             shared=frozenset(work.shared),
-            options=options,
+            options=options or work.task.options_,
             drawing=drawing,
             parent=parent,
             parent_body=body,
@@ -169,6 +124,12 @@ class RunMaker:
             if name in work.exclusive and not hold.exclusive:
                 text = f"{body.name} holds {name!r} only shared, and {work.name} takes it for itself"
                 raise NotLeased(text)
+
+
+def drawn_at_once(work: Work) -> Drawing | None:
+    """Return a workflow's drawing; one that may be tried again is a unit within a run of one step."""
+    options = work.task.options_
+    return None if options.retries or options.restart is not None else work.drawing
 
 
 def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
