@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from actorlab.driving.member import Member, performed
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
-from actorlab.runtime.calls import Member, ask_held, ask_outside, call_held, call_outside
+from actorlab.runtime.calls import ask_held, ask_outside, call_held, call_outside
 from actorlab.runtime.plain_run import PlainRun
-from actorlab.runtime.proxy import DeviceProxy, performed, target_of
+from actorlab.runtime.proxy import DeviceProxy, target_of
 from actorlab.runtime.run import Run
 from actorlab.scope import PLAIN, current
 

@@ -19,7 +19,8 @@ from actorlab.scope import Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from actorlab.runtime.calls import Call, Member
+    from actorlab.driving.member import Member
+    from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell, LifeMailbox
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor

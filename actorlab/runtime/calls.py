@@ -7,37 +7,24 @@ from __future__ import annotations
 
 import time
 from _thread import allocate_lock, get_ident
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from actorlab.driving.travel import Stays
 from actorlab.errors import ActorStopped, AskDeadlock, CallTimeout, Cancelled, DeviceBusy, NotLeased
 from actorlab.kernel import FOREVER, HOLDER, OTHERS, Message
 from actorlab.kernel.actor import here
-from actorlab.runtime.travel import Stays
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from actorlab.driving.member import Member
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
 
-__all__ = ["Call", "Member", "ask_held", "ask_outside", "call_held", "call_outside"]
+__all__ = ["Call", "ask_held", "ask_outside", "call_held", "call_outside"]
 
 monotonic = time.monotonic
 OUTSIDE_WAITING: Final = 30.0
 """So many seconds a call from outside waits for its begin; inside a run there is no such limit."""
-
-
-class Member(NamedTuple):
-    """One thing that can be asked of a device or of a part of it."""
-
-    name: str
-    query: bool
-    action: Callable[[Any, str, tuple[Any, ...], dict[str, Any]], Any]
-    path: tuple[tuple[str, Any], ...] = ()
-    """The way from the device to the part: attribute names and item keys."""
-    naps: bool = False
-    """A `sleep` inside serves nobody."""
 
 
 class Call(Message):

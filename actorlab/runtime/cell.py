@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actorlab.device import DeviceConfig
+    from actorlab.driving.member import Member
+    from actorlab.driving.travel import Stays
     from actorlab.runtime.body import Hold
-    from actorlab.runtime.calls import Member
     from actorlab.runtime.device_actor import DeviceActor
     from actorlab.runtime.lab_actor import LabActor
-    from actorlab.runtime.travel import Stays
 
 __all__ = ["NOBODY", "Cell", "DeviceState", "LifeMailbox"]
 

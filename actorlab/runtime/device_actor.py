@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from actorlab.driving.hooks import Hooks
+from actorlab.driving.member import resolve
+from actorlab.driving.travel import SCALARS, outgoing
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call, stale
 from actorlab.runtime.cell import LifeMailbox
-from actorlab.runtime.hooks import Hooks
-from actorlab.runtime.travel import SCALARS, outgoing
 from actorlab.scope import Scope, current
 
 if TYPE_CHECKING:
@@ -404,23 +405,3 @@ class DeviceActor(ThreadActor):
 def serves_in_sleep(message: Any) -> bool:
     """Tell whether a sleeping driver serves a message: queries, what is urgent, and the system's."""
     return message.lane <= URGENT or bool(message.query)
-
-
-def resolve(target: Any, path: tuple[tuple[str, Any], ...], life: int) -> Any:
-    """Follow the way from a device to one of its parts.
-
-    Raises:
-        DeviceFault: the part was the result of a call in an earlier life of the device.
-
-    """
-    for kind, key in path:
-        if kind == "attribute":
-            target = getattr(target, key)
-        elif kind == "item":
-            target = target[key]
-        elif key.life == life:
-            target = key.part
-        else:
-            text = f"this {key.cls.__name__} belongs to the device before it restarted: get it from the device again"
-            raise DeviceFault(text)
-    return target

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
-    from actorlab.runtime.calls import Member
+    from actorlab.driving.member import Member
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.lab import Lab
     from actorlab.scope import Scope

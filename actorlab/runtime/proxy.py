@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 from actorlab.arguments import DeviceRef
 from actorlab.device import QUERY_MARK, Device
-from actorlab.runtime.calls import Member, call_held, call_outside
-from actorlab.runtime.travel import Stays
+from actorlab.driving.member import Member, invoke, read, where, write
+from actorlab.driving.travel import Stays
+from actorlab.runtime.calls import call_held, call_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -168,32 +169,6 @@ class Value:
         send(proxy, self._member._replace(query=False, action=write), value)
 
 
-# -- what an actor does with a member
-
-
-def invoke(target: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a method."""
-    return getattr(target, name)(*args, **kwargs)
-
-
-def read(target: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Read an attribute."""
-    del args, kwargs
-    return getattr(target, name)
-
-
-def write(target: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Set an attribute."""
-    del kwargs
-    setattr(target, name, args[0])
-
-
-def performed(target: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a function on the object itself."""
-    del name
-    return args[0](target, *args[1:], **kwargs)
-
-
 # -- using a proxy
 
 
@@ -239,13 +214,6 @@ def known_members(proxy: DeviceProxy) -> frozenset[str]:
         return own["_actorlab_members"]  # type: ignore[no-any-return]  # what ProxyFactory.proxy put there
     actor = own["_actorlab_cell"].actor
     return actor.members if actor is not None else frozenset()
-
-
-def where(name: str, path: tuple[tuple[str, Any], ...]) -> str:
-    """Write the way to a part as one would type it."""
-    for kind, key in path:
-        name += f".{key}" if kind == "attribute" else f"[{key!r}]" if kind == "item" else f".<{key.cls.__name__}>"
-    return name
 
 
 def target_of(bound: Callable[..., Any]) -> tuple[Any, Member] | None:

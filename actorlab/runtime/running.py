@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actorlab.arguments import find_devices, replace
+from actorlab.driving.travel import SCALARS
 from actorlab.errors import WorkflowError
 from actorlab.runtime.proxy import bind
-from actorlab.runtime.travel import SCALARS
 from actorlab.scope import current
 from actorlab.task import Task
 from actorlab.unknown import Unknown, value_of

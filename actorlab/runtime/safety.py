@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from actorlab.driving.member import Member
 from actorlab.errors import ActorStopped, DeviceFault, DeviceQuarantined
 from actorlab.kernel import URGENT, Reply
-from actorlab.runtime.calls import Call, Member
+from actorlab.runtime.calls import Call
 from actorlab.runtime.cell import NOBODY, Cell, DeviceState
 from actorlab.runtime.lives import short
 

@@ -35,8 +35,9 @@ from actorlab import (
     query,
     sleep,
 )
+from actorlab.driving.member import Member
 from actorlab.kernel import OTHERS, URGENT
-from actorlab.runtime.calls import Call, Member
+from actorlab.runtime.calls import Call
 from actorlab.simulation import Bench, Laser
 
 if TYPE_CHECKING:

@@ -28,8 +28,9 @@ from actorlab import (
     sleep,
     task,
 )
+from actorlab.driving.member import Member
 from actorlab.kernel import HOLDER
-from actorlab.runtime.calls import Call, Member
+from actorlab.runtime.calls import Call
 from actorlab.simulation import Bench, Laser, PowerMeter
 
 if TYPE_CHECKING:

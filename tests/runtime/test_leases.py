@@ -23,8 +23,9 @@ from actorlab import (
     sleep,
     task,
 )
+from actorlab.driving.member import Member
 from actorlab.kernel import HOLDER
-from actorlab.runtime.calls import Call, Member
+from actorlab.runtime.calls import Call
 from actorlab.simulation import Bench, Oven
 
 if TYPE_CHECKING:
