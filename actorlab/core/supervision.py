@@ -32,6 +32,7 @@ __all__ = [
     "Quarantine",
     "Refuse",
     "Reset",
+    "RestartChild",
     "StartChild",
     "StopAll",
     "StopChild",
@@ -50,10 +51,14 @@ ChildState: TypeAlias = Literal["starting", "up", "waiting", "stopping", "down",
 
 
 class ChildAdded(NamedTuple):
-    """Somebody wants a new child, after all others in the order."""
+    """Somebody wants a new child, after all others in the order.
+
+    The failures of a `patient` one count only once it has been up: until then it is tried again and again.
+    """
 
     name: str
     policy: RestartPolicy
+    patient: bool = False
 
 
 class ChildRemoved(NamedTuple):
@@ -91,6 +96,12 @@ class Reset(NamedTuple):
     name: str
 
 
+class RestartChild(NamedTuple):
+    """Somebody wants the child to begin a new life, though the present one is well; its failures are forgotten."""
+
+    name: str
+
+
 class StopAll(NamedTuple):
     """Everything is to stop, for good."""
 
@@ -99,7 +110,7 @@ class Tick(NamedTuple):
     """A time that was asked for by `WakeAt` has come."""
 
 
-Event: TypeAlias = ChildAdded | ChildRemoved | ChildUp | ChildDown | ChildLost | Reset | StopAll | Tick
+Event: TypeAlias = ChildAdded | ChildRemoved | ChildUp | ChildDown | ChildLost | Reset | RestartChild | StopAll | Tick
 
 
 # What is to be done ---------------------------------------------------------------------------------------------------
@@ -174,6 +185,7 @@ class _Child:
     wish: Wish = "run"
     ending: bool = False  # this life is to end, or is being ended: its end is no failure
     at: float = 0.0  # no new life before this time
+    patient: bool = False  # it hasn't been up yet, and its failures until then don't count
     reason: str = ""  # why it is ending
 
     @property
@@ -267,8 +279,8 @@ class Supervision:
     def _take(self, event: Event, now: float, draw: float) -> list[Action]:  # noqa: PLR0911 - one for each event
         """Change the state for one event (longer than ten lines, since it is the table of all of them)."""
         match event:
-            case ChildAdded(name, policy):
-                return self._added(name, policy, now)
+            case ChildAdded():
+                return self._added(event, now)
             case ChildRemoved(name):
                 return self._removed(name)
             case ChildUp(name):
@@ -279,6 +291,8 @@ class Supervision:
                 return self._lost(name, reason)
             case Reset(name):
                 return self._reset(name, now)
+            case RestartChild(name):
+                return self._restart(name, now)
             case StopAll():
                 return self._close("everything stops")
             case Tick():
@@ -288,13 +302,14 @@ class Supervision:
 
     # Requests
 
-    def _added(self, name: str, policy: RestartPolicy, now: float) -> list[Action]:
+    def _added(self, new: ChildAdded, now: float) -> list[Action]:
+        name, policy = new.name, new.policy
         if self._closing:
             return [Refuse(name, f"'{name}' can't be added, since everything stops")]
         if (old := self._children.get(name)) is not None:
             return [Refuse(name, _taken(old))]
-        limiter = self._shared or RestartLimiter(policy)
-        self._children[name] = _Child(name, policy, limiter, at=now)
+        limiter = self._shared or RestartLimiter(replace(policy, limit=None) if new.patient else policy)
+        self._children[name] = _Child(name, policy, limiter, at=now, patient=new.patient)
         return []
 
     def _removed(self, name: str) -> list[Action]:
@@ -316,12 +331,26 @@ class Supervision:
             child.limiter.reset()
         return []
 
+    def _restart(self, name: str, now: float) -> list[Action]:
+        child = self._children.get(name)
+        if child is None or not child.runs or self._closing:
+            return self._reset(name, now)
+        if child.wish == "run" and not child.ending:
+            child.end("run", f"'{name}' is restarted")
+            child.at = now
+            if child.limiter is not self._shared:
+                child.limiter.reset()
+        return []
+
     # Reports
 
     def _up(self, name: str) -> list[Action]:
         child = self._children.get(name)
         if child is not None and child.life == "starting":
             child.life = "up"
+            if child.patient and self._shared is None:
+                child.limiter = RestartLimiter(child.policy)
+            child.patient = False
         return []
 
     def _down(self, name: str, error: BaseException | None, now: float, draw: float) -> list[Action]:
@@ -353,13 +382,22 @@ class Supervision:
                 self._begin_again(child, at)
                 return [WakeAt(at)]
             case Leave(reason):
-                child.wish = "rest"
-                grave = error is not None and child.policy.then == "stop_lab"
-                return self._escalate(f"'{child.name}' failed with {error!r}, and {reason}") if grave else []
+                return self._leave(child, error, reason)
             case GiveUp(reason):
                 return self._give_up(child, reason)
             case _:
                 assert_never(decision)
+
+    def _leave(self, child: _Child, error: BaseException | None, reason: str) -> list[Action]:
+        """Have a child stay down; one that failed is quarantined, where that is what happens beyond a policy."""
+        if error is None:
+            child.wish = "rest"
+            return []
+        if self._beyond == "quarantine":
+            return self._give_up(child, reason)
+        child.wish = "rest"
+        grave = child.policy.then == "stop_lab"
+        return self._escalate(f"'{child.name}' failed with {error!r}, and {reason}") if grave else []
 
     def _begin_again(self, failed: _Child, at: float) -> None:
         failed.wish, failed.at = "run", at

@@ -24,6 +24,7 @@ from actorlab.core.supervision import (
     Quarantine,
     Refuse,
     Reset,
+    RestartChild,
     StartChild,
     StopAll,
     StopChild,
@@ -302,6 +303,39 @@ def test_a_reset_starts_a_waiting_child_at_once() -> None:
     assert supervision.handle(Tick(), 0.5) == []
 
 
+def test_a_restart_ends_the_present_life_first_and_counts_no_failure() -> None:
+    supervision = with_children(Supervision(), a=RestartPolicy(limit=1, delay=0))
+    assert [play(supervision, RestartChild("a")) for _ in range(3)] == [["-a", "+a"]] * 3
+    assert play(supervision, ChildDown("a", FAULT)) == ["+a"]
+
+
+def test_a_restart_starts_a_child_that_has_no_life_as_a_reset_does() -> None:
+    supervision = with_children(Supervision(), a=RestartPolicy(limit=0))
+    assert play(supervision, ChildDown("a", FAULT)) == ["Quarantine"]
+    assert play(supervision, RestartChild("a")) == ["+a"]
+
+
+def test_a_restart_of_a_lost_child_is_refused() -> None:
+    supervision = with_children(Supervision(), a=ALWAYS)
+    supervision.handle(ChildLost("a", "hangs"), 0.0)
+    assert isinstance(supervision.handle(RestartChild("a"), 0.0)[0], Refuse)
+
+
+def test_the_failures_of_a_patient_child_count_only_once_it_has_been_up() -> None:
+    supervision = Supervision()
+    supervision.handle(ChildAdded("a", RestartPolicy(limit=1, delay=0), patient=True), 0.0)
+    for now in range(20):
+        actions = supervision.handle(ChildDown("a", FAULT), float(now))
+        assert actions == [WakeAt(float(now)), StartChild("a")]
+    supervision.handle(ChildUp("a"), 20.0)
+    assert [play(supervision, ChildDown("a", FAULT), 20.0) for _ in range(2)] == [["+a"], ["Quarantine"]]
+
+
+def test_a_device_that_failed_and_must_not_restart_is_quarantined() -> None:
+    supervision = with_children(Supervision(), a=NEVER)
+    assert play(supervision, ChildDown("a", FAULT)) == ["Quarantine"]
+
+
 def test_a_lost_child_is_quarantined_and_not_reset_before_its_old_life_has_ended() -> None:
     supervision = with_children(Supervision(), a=ALWAYS)
     assert supervision.handle(ChildLost("a", "hangs in read"), 0.0) == [Quarantine("a", "hangs in read")]
@@ -339,7 +373,7 @@ def test_a_group_that_loses_a_child_escalates() -> None:
 @pytest.mark.parametrize(
     ("policy", "done"),
     [
-        (RestartPolicy(restart="never", then="stop_lab"), ["Escalate"]),
+        (RestartPolicy(restart="never", then="stop_lab"), ["Quarantine", "Escalate"]),
         (RestartPolicy(limit=0, then="stop_lab"), ["Quarantine", "Escalate"]),
     ],
 )
@@ -401,6 +435,7 @@ class World:
     restarts: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     quarantined: dict[str, bool] = field(default_factory=dict[str, bool])
     revived: dict[str, bool] = field(default_factory=dict[str, bool])
+    restarting: dict[str, bool] = field(default_factory=dict[str, bool])
     closing: bool = False
     closed: bool = False
 
@@ -413,6 +448,7 @@ class World:
     def tell(self, event: Event, draw: float = 0.0) -> list[Action]:
         if isinstance(event, ChildDown | ChildLost):
             del self.lives[event.name]
+            self.restarting.pop(event.name, None)
             if isinstance(event, ChildLost):
                 self.lives[event.name] = "lost"
             elif self.removed.get(event.name):
@@ -464,9 +500,11 @@ class World:
         assert self.lives[name] in ("starting", "up")
         assert "stopping" not in self.lives.values(), "two children were stopped at once"
         if not self.removed.get(name):
-            assert self.closing or self.strategy != "one_for_one", f"{name} was stopped for another's failure"
+            asked = self.closing or self.restarting.get(name)
+            assert asked or self.strategy != "one_for_one", f"{name} was stopped for another's failure"
             later = [n for n in self.order[self.order.index(name) + 1 :] if self.lives.get(n, "lost") != "lost"]
-            assert all(self.removed.get(other) for other in later), f"{name} was stopped before {later}"
+            alone = self.restarting.get(name) and not self.closing
+            assert alone or all(self.removed.get(other) for other in later), f"{name} was stopped before {later}"
         self.lives[name] = "stopping"
 
     def count(self, name: str, at: float) -> None:
@@ -569,6 +607,16 @@ class SupervisedWorld(RuleBasedStateMachine):
             world.revived[name] = True
         refused = any(isinstance(action, Refuse) for action in world.tell(Reset(name)))
         assert refused == (not possible)
+
+    @precondition(lambda self: self.world.strategy == "one_for_one" and self.world.intensity is None)
+    @rule(data=st.data())
+    def restart(self, data: st.DataObject) -> None:
+        world = self.world
+        name = self.some(data, "starting", "up")
+        if name and not world.closing and not world.removed.get(name):
+            world.restarting[name] = True
+            world.restarts.pop(name, None)
+            world.tell(RestartChild(name))
 
     @rule(name=st.sampled_from(NAMES))
     def remove(self, name: str) -> None:
