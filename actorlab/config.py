@@ -233,6 +233,8 @@ class DeviceEntry(Section):
     make_safe: str | None = None
     interrupt: str | None = None
     optional: bool = False
+    isolation: Literal["thread", "process"] = "thread"
+    direct: bool = False
     mailbox: Annotated[int, Field(gt=0)] = 1024
 
     @property

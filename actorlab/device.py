@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
@@ -59,6 +59,11 @@ class DeviceConfig:
     `connect`, `disconnect`, `make_safe` and `interrupt` name a method or give a function of the device; None says that
     there is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and
     `idempotent` name members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
+
+    ``isolation="process"`` puts the driver into a process of its own, which is killed when it hangs. With `direct` the
+    calls of whoever holds the device run in the caller's own thread: a call costs as little as a method call and a
+    lock, but its running time has no limit, nothing else is answered meanwhile, and the driver must not mind being
+    called from several threads, one after another.
     """
 
     restart: RestartPolicy = field(default_factory=RestartPolicy)
@@ -72,6 +77,8 @@ class DeviceConfig:
     make_safe: str | Callable[[Any], object] | None = "auto"
     interrupt: str | Callable[[Any], object] | None = "auto"
     optional: bool = False
+    isolation: Literal["thread", "process"] = "thread"
+    direct: bool = False
     mailbox: int = 1024
     _given: ClassVar[tuple[str, ...]] = ()
 
@@ -86,6 +93,12 @@ class DeviceConfig:
             if not getattr(self, name) > 0:
                 message = f"DeviceConfig({name}={getattr(self, name)!r}): it must be more than 0"
                 raise ConfigError(message)
+        if self.isolation not in ("thread", "process"):
+            message = f"DeviceConfig(isolation={self.isolation!r}): it is 'thread' or 'process'"
+            raise ConfigError(message)
+        if self.direct and self.isolation == "process":
+            message = "DeviceConfig(direct=True, isolation='process'): no caller's thread can run in another process"
+            raise ConfigError(message)
 
     def __call__(self, factory: Callable[P, R]) -> Callable[P, R]:
         """Return the factory with this configuration; the factory itself stays as it is."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from actorlab.errors import CallTimeout
+from actorlab.runtime.cell import DeviceState
 
 if TYPE_CHECKING:
     from actorlab.runtime.calls import Call
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.decider import Decider
     from actorlab.runtime.device_actor import DeviceActor
     from actorlab.runtime.helpers import Helpers
+    from actorlab.runtime.leases import Leases
     from actorlab.runtime.lives import Lives
 
 __all__ = ["INTERRUPT_GRACE", "CallLimits"]
@@ -20,13 +22,16 @@ __all__ = ["INTERRUPT_GRACE", "CallLimits"]
 monotonic = time.monotonic
 INTERRUPT_GRACE: Final = 2.0
 """So many seconds an interrupted call has to end, before its device is given up."""
+TOLERANCE: Final = 0.05
+"""So much of its running limit later, the caller of an interrupted call is let go, whether that has ended or not."""
 
 
 class CallLimits:
     """The running and waiting limits of calls; `overdue`, `watch` and `end` only post."""
 
-    def __init__(self, decider: Decider, helpers: Helpers, lives: Lives) -> None:
+    def __init__(self, decider: Decider, helpers: Helpers, leases: Leases, lives: Lives) -> None:
         self._decider = decider
+        self._leases = leases
         self._helpers = helpers
         self._lives = lives
 
@@ -35,19 +40,40 @@ class CallLimits:
         self._decider.post(self._overdue, (cell, call, limit))
 
     def _overdue(self, argument: tuple[Cell, Call, float]) -> None:
+        """Have a call ended. Its caller hears of it now or a moment later, also if it can't be ended so soon."""
         cell, call, limit = argument
         actor = cell.actor
-        if call.done() or actor is None or call not in actor.stack:
+        if call.done() or call.why == "timeout" or actor is None or call not in actor.stack:
             return
         call.stack = actor.where()
         self._helpers.put(actor.interrupt, call, "timeout")
-        reason = f"{call.member.name} took longer than {limit:g} s and couldn't be interrupted"
-        self._decider.after(INTERRUPT_GRACE, self._still_overdue, (cell, actor, call, reason))
+        self._decider.after(limit * TOLERANCE, self._free_caller, argument)
+        self._decider.after(INTERRUPT_GRACE, self._still_overdue, (cell, actor, call, limit))
 
-    def _still_overdue(self, argument: tuple[Cell, DeviceActor, Call, str]) -> None:
-        cell, actor, call, reason = argument
-        if not call.done() and cell.actor is actor and not actor.abandoned:
-            self._lives.lose(cell, reason)
+    def _free_caller(self, argument: tuple[Cell, Call, float]) -> None:
+        """Let the caller go, while its call hangs on: until that ends or is given up nobody else gets the device."""
+        cell, call, limit = argument
+        if call.done():
+            return
+        text = (
+            f"{cell.name}.{call.member.name} took longer than its limit of {limit:g} s, was told to end and hasn't "
+            f"yet: {cell.name} is given up unless it does within {INTERRUPT_GRACE:g} s; it was here:\n{call.stack}"
+        )
+        self._leases.available(cell, available=False)
+        call.finish(None, CallTimeout(text, call.stack))
+
+    def ended_late(self, cell: Cell) -> None:
+        """Hear from a device's thread that a call whose caller had been let go has ended after all."""
+        self._decider.post(self._serves_again, cell)
+
+    def _serves_again(self, cell: Cell) -> None:
+        if cell.standing is DeviceState.IDLE:
+            self._leases.available(cell, available=True)
+
+    def _still_overdue(self, argument: tuple[Cell, DeviceActor, Call, float]) -> None:
+        cell, actor, call, limit = argument
+        if actor.at(call) and cell.actor is actor and not actor.abandoned:
+            self._lives.lose(cell, f"{call.member.name} took longer than {limit:g} s and couldn't be interrupted")
 
     def watch(self, cell: Cell, call: Call, waiting: float | None = None) -> None:
         """Watch the limits of a call that no thread waits for; from any thread."""

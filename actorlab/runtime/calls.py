@@ -52,6 +52,12 @@ class Call(Message):
         """Why it was interrupted: "cancel", "timeout" or "urgent"."""
         self.stack = ""
 
+    @property
+    def began(self) -> float:
+        """When it really began (monotonic seconds), or 0; `begun` starts anew with each `sleep` of the driver."""
+        claim = self._claims[0] if self._claims else None
+        return claim if isinstance(claim, float) else 0.0
+
     def cancel(self) -> bool:
         """Drop it, if it hasn't begun: True says that it never will. If it has, have it interrupted (False)."""
         if super().cancel():

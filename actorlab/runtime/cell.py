@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.errors import ActorLabError, DeviceFault, DeviceQuarantined, DeviceUnavailable
 from actorlab.kernel import Mailbox
 from actorlab.runtime.proxy import ProxyFactory, part
+from actorlab.runtime.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +70,9 @@ class Cell:
     """
 
     __slots__ = (
-        "__weakref__", "actor", "args", "calls", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
-        "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "restarts", "retry_at", "shared_by",
-        "since", "standing", "token", "why",
+        "__weakref__", "abandoned", "actor", "args", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
+        "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "recorder", "restarts", "retry_at",
+        "shared_by", "since", "standing", "token", "why",
     )  # fmt: skip
 
     def __init__(
@@ -106,7 +107,9 @@ class Cell:
         self.restarts = 0
         self.owes_safe = False
         self.since = time.time()
-        self.calls = 0
+        self.recorder = Recorder()
+        self.abandoned: tuple[DeviceActor, ...] = ()
+        """Lives that were given up; those whose threads have ended since are still among them."""
         self.proxies = ProxyFactory(config.queries)
 
     def part(self, hold: Hold | None, member: Member, args: tuple[Any, ...], found: Stays) -> Any:

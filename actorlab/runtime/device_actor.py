@@ -6,12 +6,11 @@ import time
 import traceback
 from _thread import allocate_lock
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from actorlab.driving.hooks import Hooks
-from actorlab.driving.member import resolve
-from actorlab.driving.travel import SCALARS, outgoing
+from actorlab.driving.in_thread import InThread
+from actorlab.driving.shape import NO_SHAPE, Shape
+from actorlab.driving.travel import SCALARS
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
 from actorlab.kernel.frames import frame_of
@@ -20,8 +19,9 @@ from actorlab.runtime.cell import LifeMailbox
 from actorlab.scope import Scope, current
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
+    from actorlab.driving.member import Member
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Timer
 
@@ -29,6 +29,8 @@ __all__ = ["DeviceActor", "LifeEnded"]
 
 monotonic = time.monotonic
 NO_CALLS: Final[list[Call]] = []
+FRAMEWORK: Final = ("/actorlab/runtime/", "/actorlab/kernel/", "/actorlab/driving/", "/threading.py")
+"""A driver's stack is shown without the frames of these."""
 FILE_ERRORS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -90,8 +92,10 @@ class DeviceActor(ThreadActor):
         self.life = life
         super().__init__(cell.name)
         self.mailbox.admit = self._admit
-        self.driver: Any = None
-        self.hooks: Hooks = Hooks.of(cell.cls, cell.config)
+        self.driver: InThread | None = None
+        self._act: Callable[[Member, tuple[Any, ...], dict[str, Any]], Any]
+        self.shape: Shape = NO_SHAPE
+        """What was seen of the driver's object when it had connected."""
         self.stack: list[Call] = []
         self.unanswered: list[Call] = []
         """Calls that have begun and are not on the stack: equal queries of others, and one that is being judged."""
@@ -99,7 +103,6 @@ class DeviceActor(ThreadActor):
         self.fault: BaseException | None = None
         self.patience: Timer | None = None
         """How long its supervisor waits for it to connect."""
-        self.members: frozenset[str] = frozenset()
         # Between a helper's interrupt() and the begin of another call; a mailbox wouldn't do, as its reader is in the
         # call.
         self._gate = allocate_lock()
@@ -121,26 +124,27 @@ class DeviceActor(ThreadActor):
         """Make the object and connect it; one that comes back, or owes it, is made safe before it serves anyone."""
         current.set(self._scope)
         cell = self._cell
-        driver: object = cell.factory(*cell.args, **cell.kwargs)
-        self.driver = driver
-        kind = type(driver)
-        self.hooks = Hooks.of(kind, cell.config)
-        self.hooks.check(kind)
-        self.hooks.call("connect", self.driver)
+        self.driver = driver = InThread(cell.factory, cell.args, cell.kwargs, cell.config, self.life)
+        self._act = driver.act
+        driver.hook("connect")
         if self.abandoned:  # nobody waited so long
             text = f"{self.name} took too long to connect"
             raise TimeoutError(text)
         if self.life > 1 or cell.owes_safe:
-            self.hooks.call("make_safe", self.driver)
-        self.members = frozenset(name for name in getattr(self.driver, "__dict__", ()) if not name.startswith("_"))
+            driver.hook("make_safe")
+        self.shape = driver.shape
 
     def on_stop(self) -> None:
         """Disconnect, but first make safe what owes it; a connection that is broken may refuse."""
         try:
             if self._cell.owes_safe and self.fault is None and not self.abandoned:
-                self.hooks.call("make_safe", self.driver)
+                self.hook("make_safe")
         finally:
-            self.hooks.call("disconnect", self.driver)
+            self.hook("disconnect")
+
+    def hook(self, hook: str) -> Any:
+        """Call one of the driver's hooks, if it has it."""
+        return self.driver.hook(hook) if self.driver is not None else None
 
     def _actor_loop(self) -> None:
         super()._actor_loop()
@@ -156,7 +160,7 @@ class DeviceActor(ThreadActor):
     def _end(self, down: Any) -> None:
         if down.reason == "not started" and self.driver is not None:
             with suppress(BaseException):  # it never was connected: its own error is told
-                self.hooks.call("disconnect", self.driver)
+                self.hook("disconnect")
         super()._end(down)
 
     # -- one call
@@ -178,12 +182,9 @@ class DeviceActor(ThreadActor):
         stack = self.stack
         stack.append(call)
         value = error = None
+        began = call.begun
         try:
-            member = call.member
-            target = self.driver if not member.path else self._target(member.path)
-            value = member.action(target, member.name, call.args, call.kwargs)
-            if value.__class__ not in SCALARS:
-                value = outgoing(value, self.life)
+            value = self._act(call.member, call.args, call.kwargs)
         except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the caller
             error = raised
         stack.pop()
@@ -193,7 +194,9 @@ class DeviceActor(ThreadActor):
         if call.why or error is not None or self._cut:
             self.unanswered.append(call)  # bringing the driver back into step may hang
             error = self._judge(call, error)
-        self._cell.calls += 1
+            if call.done():  # its caller was let go meanwhile
+                self._cell.lab_actor.limits.ended_late(self._cell)
+        self._cell.recorder.note(call.member, call.args, began, error)
         call.args = ()
         call.finish(value, error)
         if error is None and self.fault is None and not self.unanswered:
@@ -201,16 +204,10 @@ class DeviceActor(ThreadActor):
         for equal in equals:
             equal.finish(value, error)
         if self.unanswered:
-            self.unanswered = [other for other in self.unanswered if not other.done()]
+            self.unanswered = [other for other in self.unanswered if not (other.done() or other is call)]
         del call, error, value  # an error would keep them alive by its traceback
         if self.fault is not None and not stack:
             raise LifeEnded
-
-    def _target(self, path: tuple[tuple[str, Any], ...]) -> Any:
-        """Find what a call is for: a hook, or a part of the driver."""
-        if path[0][0] == "hook":
-            return partial(self.hooks.call, path[0][1], self.driver)
-        return resolve(self.driver, path, self.life)
 
     def _admit(self, message: Any) -> bool:
         """Look at a message as it is sorted: who may not even wait is told at once."""
@@ -263,12 +260,12 @@ class DeviceActor(ThreadActor):
 
     def _resync(self) -> None:
         self._cut = False
-        if not self.hooks.has("resync"):
+        if self.driver is None or not self.driver.hooks.has("resync"):
             text = f"{self.name} was interrupted in an exchange, and its driver has no resync()"
             self._broke(ConnectionResetError(text))
             return
         try:
-            self.hooks.call("resync", self.driver)
+            self.hook("resync")
         except BaseException as error:  # noqa: BLE001 - the thread boundary: the connection can't be trusted
             self._broke(error)
 
@@ -304,6 +301,9 @@ class DeviceActor(ThreadActor):
             Cancelled: the calling run was cancelled, or the device must be made safe.
 
         """
+        if self.abandoned:
+            text = f"{self.name} was given up: this thread may do nothing more"
+            raise Cancelled(text)
         call = self.stack[-1] if self.stack else None
         if call is None:
             time.sleep(seconds)  # in connect, disconnect or another hook: bounded from outside
@@ -386,10 +386,19 @@ class DeviceActor(ThreadActor):
             call.why = why
         if self._nap is not None and top is call:
             self._nap.finish(None, None)
-        elif top is call and not self._asleep and self.hooks.has("interrupt"):
+        elif top is call and not self._asleep and self.driver is not None and self.driver.hooks.has("interrupt"):
             self._cut = True
-            self.hooks.call("interrupt", self.driver)
+            self.driver.interrupt()
         return True
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process of a driver that has one of its own."""
+        return None
+
+    def at(self, call: Call) -> bool:
+        """Tell whether it is still at a call, or at what follows from it."""
+        return call in self.stack or call in self.unanswered
 
     def where(self) -> str:
         """Return the stack of this actor's thread as text, the framework's own frames left out."""
@@ -398,8 +407,7 @@ class DeviceActor(ThreadActor):
         if frame is None:
             return ""
         lines = traceback.format_stack(frame)
-        own = [line for line in lines if "/actorlab/runtime/" not in line and "/actorlab/kernel/" not in line]
-        return "".join(line for line in own if "threading.py" not in line)
+        return "".join(line for line in lines if not any(place in line for place in FRAMEWORK))
 
 
 def serves_in_sleep(message: Any) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.device import Configured, Device, DeviceConfig
@@ -25,6 +25,7 @@ from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.making import RunMaker
 from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.status import DeviceStatus, status_of
 from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
 
@@ -163,7 +164,7 @@ class Lab:
     def _class_of(cell: Cell) -> type:
         actor = cell.actor
         if actor is not None and actor.driver is not None:
-            cell.cls = type(actor.driver)
+            cell.cls = actor.driver.kind
         return cell.cls
 
     def device(self, name: str) -> Any:
@@ -180,6 +181,21 @@ class Lab:
     def devices(self) -> dict[str, Any]:
         """Return the proxies of all devices, by name."""
         return {name: self.device(name) for name in list(self.cells)}
+
+    @overload
+    def status(self) -> dict[str, DeviceStatus]: ...
+    @overload
+    def status(self, name: str) -> DeviceStatus: ...
+    def status(self, name: str | None = None) -> dict[str, DeviceStatus] | DeviceStatus:
+        """Return how the devices stand, or one of them; it never waits for a device.
+
+        Raises:
+            ConfigError: there is no device of this name.
+
+        """
+        if name is not None:
+            return status_of(self._cell(name))
+        return {cell.name: status_of(cell) for cell in list(self.cells.values())}
 
     def states(self) -> dict[str, DeviceState]:
         """Return how each device stands."""
@@ -201,6 +217,23 @@ class Lab:
         """
         cell = self._cell(name)
         self.lab_actor.lives.reset(name, force=force).result(cell.config.timeout + 1.0)
+
+    def restart(self, name: str) -> None:
+        """End a device's present life and begin a new one: disconnect, a new object, connect, make safe.
+
+        Whoever holds it meets a `DeviceFault` at its next command. Return when it serves again.
+
+        Raises:
+            DeviceUnavailable: it didn't connect again; `lab.status(name)` says more.
+            DeviceQuarantined: its old thread still lives; the message says where.
+
+        """
+        cell = self._cell(name)
+        bound = cell.config.safe_timeout + cell.config.timeout + 1.0
+        restarted = self.lab_actor.lives.restart(name)
+        if not restarted.wait(bound):
+            raise cell.unavailable()
+        restarted.outcome()
 
     def _cell(self, name: str) -> Cell:
         try:

@@ -36,7 +36,7 @@ class LabActor(Actor):
         self._helpers = Helpers(f"actorlab {lab.name}")
         self.leases = Leases(decider, cells, limits)
         self.lives = Lives(decider, events, self._helpers, cells, self.leases)
-        self.limits = CallLimits(decider, self._helpers, self.lives)
+        self.limits = CallLimits(decider, self._helpers, self.leases, self.lives)
         self.safety = Safety(decider, events, self._helpers, cells, self.leases, self.lives)
 
     def close(self) -> None:

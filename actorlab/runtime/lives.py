@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ from actorlab.core.supervision import (
     Quarantine,
     Refuse,
     Reset,
+    RestartChild,
     StartChild,
     StopAll,
     StopChild,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Lives", "short"]
 
 monotonic = time.monotonic
+logger = logging.getLogger("actorlab")
 
 
 class Lives:
@@ -80,7 +83,7 @@ class Lives:
             return
         self._cells[cell.name] = cell
         self._first[cell.name] = first
-        self._supervise(ChildAdded(cell.name, cell.config.restart))
+        self._supervise(ChildAdded(cell.name, cell.config.restart, patient=cell.config.optional))
 
     def remove(self, name: str) -> Reply[None]:
         """Remove a device, from any thread; the reply is done when its thread has ended."""
@@ -111,6 +114,24 @@ class Lives:
         self._cells.pop(cell.name, None)
         self._stand(cell, DeviceState.CLOSED)
 
+    def restart(self, name: str) -> Reply[None]:
+        """End a device's present life and begin a new one, from any thread; the reply is done when it serves."""
+        reply: Reply[None] = Reply()
+        self._decider.post(self._restart, (name, reply))
+        return reply
+
+    def _restart(self, argument: tuple[str, Reply[None]]) -> None:
+        name, reply = argument
+        cell = self._cells.get(name)
+        if cell is None:
+            reply.finish(None, ConfigError(f"there is no device named {name!r}"))
+            return
+        if cell.actor is not None and not cell.actor.down.done() and not cell.actor.abandoned:
+            cell.why = "somebody restarts it"
+            self._stand(cell, DeviceState.RESTARTING)
+            self._leases.available(cell, available=False)
+        self._await_life(cell, RestartChild(name), reply)
+
     def reset(self, name: str, *, force: bool) -> Reply[None]:
         """Start a quarantined device afresh, from any thread."""
         reply: Reply[None] = Reply()
@@ -125,15 +146,19 @@ class Lives:
             return
         if force and cell.standing is DeviceState.QUARANTINED:
             self._supervise(ChildDown(name))
+        self._await_life(cell, Reset(name), reply)
+
+    def _await_life(self, cell: Cell, wish: Reset | RestartChild, reply: Reply[None]) -> None:
+        """Ask for a new life, and answer when it has begun to serve, or why it won't."""
         stack = cell.actor.where() if cell.actor is not None else ""
-        self._first[name] = reply
-        refusals = self._supervise(Reset(name))
+        self._first[cell.name] = reply
+        refusals = self._supervise(wish)
         if refusals:
-            self._first.pop(name, None)
+            self._first.pop(cell.name, None)
             at = f"; it is here:\n{stack}" if stack else ""
             reply.finish(None, DeviceQuarantined(f"{refusals[0]}{at}"))
         elif cell.standing is DeviceState.IDLE:
-            self._first.pop(name, None)
+            self._first.pop(cell.name, None)
             reply.finish(None, None)
 
     # -- one life of a device
@@ -204,6 +229,7 @@ class Lives:
         if cell is None or actor.abandoned:
             return
         cell.last_error, cell.why = error, short(error)
+        logger.warning("%s failed: %s; its last calls:\n%s", cell.name, cell.why, cell.recorder.told())
         self._stand(cell, DeviceState.RESTARTING)
         self._leases.available(cell, available=False)
         self._decider.after(cell.config.safe_timeout, self._not_gone, actor)
@@ -231,9 +257,11 @@ class Lives:
         if cell.standing is not DeviceState.QUARANTINED and not self.closing:
             self._stand(cell, DeviceState.RESTARTING)
             self._leases.available(cell, available=False)
-        if cell.name in self._first and not cell.config.optional and cell.life == 1:
-            self._give_up_first(cell, error)
-            return
+        if cell.life == 1 and actor.ready.exception(0) is not None:
+            if not cell.config.optional:
+                self._give_up_first(cell, error)
+                return
+            self._settle_first(cell, None)  # whoever added it needn't wait until it is there
         self._supervise(ChildDown(cell.name, error if isinstance(error, Exception) else wrapped(error)))
 
     def _give_up_first(self, cell: Cell, error: BaseException | None) -> None:
@@ -289,6 +317,7 @@ class Lives:
         if actor is None:
             return
         actor.abandoned = True
+        cell.abandoned = (*(lost for lost in cell.abandoned if not lost.down.done()), actor)
         actor.mailbox.close()
         cell.owes_safe = True
         cell.why = reason

@@ -213,7 +213,7 @@ def known_members(proxy: DeviceProxy) -> frozenset[str]:
     if own["_actorlab_path"]:
         return own["_actorlab_members"]  # type: ignore[no-any-return]  # what ProxyFactory.proxy put there
     actor = own["_actorlab_cell"].actor
-    return actor.members if actor is not None else frozenset()
+    return actor.shape.names if actor is not None else frozenset()
 
 
 def target_of(bound: Callable[..., Any]) -> tuple[Any, Member] | None:

@@ -47,6 +47,22 @@ def until(lab: Lab) -> Callable[[Run[Any], RunState], None]:
 
 
 @pytest.fixture
+def stands(lab: Lab) -> Callable[[str, str], None]:
+    """Wait until a device of the lab stands as named: "idle", "quarantined", …"""
+
+    def wait(name: str, state: str) -> None:
+        events = lab.events.subscribe()
+        end = time.monotonic() + PATIENCE
+        while lab.states()[name].value != state:
+            left = end - time.monotonic()
+            assert left > 0, f"{name} is {lab.states()[name]}, and not {state}, after {PATIENCE} s"
+            events.get(timeout=min(left, 0.5))
+        events.close()
+
+    return wait
+
+
+@pytest.fixture
 def settled(lab: Lab) -> Callable[[], None]:
     """Return when the deciding thread has handled all that was sent to it so far."""
 

@@ -791,7 +791,7 @@ def test_an_interrupt_near_the_completion_of_a_call_never_hits_the_next_one(lab:
         cell.mailbox.put(after)
         while not call.begun:
             pass
-        thread = threading.Thread(target=os.write, args=(actor.driver.source, b"x"))
+        thread = threading.Thread(target=os.write, args=(actor.driver.object.source, b"x"))
         thread.start()
         for _spin in range(random.randrange(1500)):
             pass
@@ -799,8 +799,8 @@ def test_an_interrupt_near_the_completion_of_a_call_never_hits_the_next_one(lab:
         thread.join(5)
         assert call.wait(5)
         assert after.wait(5)
-        actor.driver.resync()
-    assert actor.driver.hit == 0
+        actor.driver.object.resync()
+    assert actor.driver.object.hit == 0
     assert cell.restarts == 0
 
 

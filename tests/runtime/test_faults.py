@@ -355,12 +355,13 @@ def test_a_call_that_hangs_and_has_no_interrupt_is_given_up_with_its_stack_and_t
 
 
 def test_an_operator_may_reset_by_force_while_the_old_thread_lives(
-    lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, gate: Gate, stands: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     lamp = lab.add("lamp", DeviceConfig(timeout=0.1)(Lamp), [])
     with pytest.raises(CallTimeout):
         lamp.block(gate)
+    stands("lamp", "quarantined")
     lab.reset("lamp", force=True)
     assert lamp.set(1) == 1
 
@@ -654,13 +655,14 @@ def test_a_late_call_of_a_life_that_ended_is_refused_and_never_executed(lab: Lab
 
 
 def test_a_token_of_an_earlier_life_begins_nothing_after_an_abandonment(
-    lab: Lab, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, gate: Gate, stands: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
     log: list[str] = []
     lamp = lab.add("lamp", DeviceConfig(timeout=0.1)(Lamp), log)
     with pytest.raises(CallTimeout):
         lamp.block(gate)
+    stands("lamp", "quarantined")
     old = lab.cells["lamp"].mailbox
     with pytest.raises(ActorLabError):
         old.put(Call(HOLDER, None, lab.cells["lamp"], Member("set", query=False, action=_set), (666,), {}))

@@ -1,0 +1,61 @@
+"""Drive an object in the present thread: make it, call its hooks and its members, tell data from parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actorlab.device import DeviceConfig
+from actorlab.driving.hooks import Hooks
+from actorlab.driving.member import Member, Path, resolve
+from actorlab.driving.shape import Shape, look
+from actorlab.driving.travel import SCALARS, outgoing
+
+__all__ = ["InThread"]
+
+
+class InThread:
+    """A driver's object in the thread that uses it; `life` numbers the lives of its device."""
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        config: DeviceConfig,
+        life: int,
+    ) -> None:
+        self.object: object = factory(*args, **kwargs)
+        self.kind = type(self.object)
+        self.life = life
+        self.hooks = Hooks.of(self.kind, config)
+        self.hooks.check(self.kind)
+
+    @property
+    def shape(self) -> Shape:
+        """Look at the object."""
+        return look(self.object)
+
+    def look(self, path: Path) -> Shape:
+        """Look at a part of the object."""
+        return look(resolve(self.object, path, self.life))
+
+    def hook(self, hook: str) -> Any:
+        """Call a hook by its meaning, if the driver has it."""
+        return self.hooks.call(hook, self.object)
+
+    def act(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do what a member says, and return the value if it is data, else a `Stays`; on the hot path."""
+        path = member.path
+        if not path:
+            target = self.object
+        elif path[0][0] == "hook":
+            return self.hook(path[0][1])
+        else:
+            target = resolve(self.object, path, self.life)
+        value = member.action(target, member.name, args, kwargs)
+        return value if value.__class__ in SCALARS else outgoing(value, self.life)
+
+    def interrupt(self) -> None:
+        """Call the driver's hook that ends the call in progress; from another thread."""
+        self.hook("interrupt")
