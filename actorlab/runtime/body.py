@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "Hold"]
 
+NO_PASSES: Final[list[bool]] = []
+
 monotonic = time.monotonic
 
 
 class Hold:
     """One body's hold on one device: the fencing token which its calls carry."""
 
-    __slots__ = ("body", "cell", "exclusive", "life")
+    __slots__ = ("body", "cell", "exclusive", "life", "pass_life", "passes")
 
     def __init__(self, cell: Cell, body: Body, *, exclusive: bool) -> None:
         self.cell = cell
@@ -41,6 +43,9 @@ class Hold:
         self.exclusive = exclusive
         self.life = 0
         """The life of the device which this body has used, or 0: none yet."""
+        self.passes: list[bool] = NO_PASSES
+        """If the device is direct: not empty while this body's threads may call it themselves."""
+        self.pass_life = 0
 
     def renew(self, mailbox: LifeMailbox, member: Member) -> None:
         """Take note of the life that is used now.
@@ -133,6 +138,7 @@ class Body(Scope):
         for thread, seconds in list(self._shielded.items()):
             self._shielded[thread] = now + seconds
         self.alarm = True
+        self._take_passes()
         return max(self._shielded.values(), default=now) - now
 
     def waiting(self, *, shielded: bool) -> list[tuple[int, Reply[Any]]]:
@@ -149,8 +155,13 @@ class Body(Scope):
         """Let every further checkpoint and call raise; for the deciding thread."""
         self.lost = lost
         self.alarm = self.fenced = True
+        self._take_passes()
         for reply in list(self.waits.values()):
             reply.wake()
+
+    def _take_passes(self) -> None:
+        for hold in self.holds.values():
+            hold.passes.clear()
 
     # -- waiting
 

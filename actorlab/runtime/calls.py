@@ -144,6 +144,7 @@ def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str
     if mailbox.life != hold.life:
         hold.renew(mailbox, member)
     body.asked(call)
+    hold.passes.clear()  # a direct call after this one must not overtake it
     try:
         while (space := mailbox.put_asked(call)) is not None:
             body.wait(space)

@@ -112,6 +112,14 @@ class Cell:
         """Lives that were given up; those whose threads have ended since are still among them."""
         self.proxies = ProxyFactory(config.queries)
 
+    def entitle(self, token: object | None) -> None:
+        """Accept this token and no other from now on; for the deciding thread."""
+        before = self.token
+        self.token = token
+        passes = getattr(before, "passes", None)
+        if passes:  # a pass for direct calls: it is taken after the token has changed
+            passes.clear()
+
     def part(self, hold: Hold | None, member: Member, args: tuple[Any, ...], found: Stays) -> Any:
         """Make the proxy of an object that stayed with the device."""
         return part(self, hold, member, args, found)

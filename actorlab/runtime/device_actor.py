@@ -364,6 +364,11 @@ class DeviceActor(ThreadActor):
 
     # -- from other threads
 
+    def give_up(self) -> None:
+        """Let its thread do nothing more through the framework; for the deciding thread."""
+        self.abandoned = True
+        self.mailbox.close()
+
     def interrupt(self, call: Call | None, why: str) -> None:
         """End `call` and nothing else (None: the one in progress); by a helper thread, as a driver's hook may hang."""
         with self._gate:

@@ -87,7 +87,7 @@ class Leases:
 
     @staticmethod
     def _hold(cell: Cell, actor: RunActor) -> None:
-        cell.token = actor.lease
+        cell.entitle(actor.lease)
         cell.holder = f"{cell.holder}, {actor.id}" if cell.shared_by else actor.id
         if cell.name in actor.shared:
             cell.shared_by = (*cell.shared_by, actor.id)
@@ -99,9 +99,10 @@ class Leases:
             cell.shared_by = tuple(other for other in cell.shared_by if other != actor.id)
             cell.holder = ", ".join(cell.shared_by)
             if not cell.shared_by:
-                cell.token = NOBODY
+                cell.entitle(NOBODY)
         elif cell.holder == actor.id:
-            cell.token, cell.holder = NOBODY, ""
+            cell.holder = ""
+            cell.entitle(NOBODY)
 
     def _impossible(self, request: Request) -> ActorLabError | None:
         if self._emergency and request.devices:
@@ -145,7 +146,7 @@ class Leases:
     @staticmethod
     def lend(cell: Cell, token: object, holder: str) -> None:
         """Write a device's token; for the deciding thread."""
-        cell.token = token
+        cell.entitle(token)
         cell.holder = holder
 
     def reasons(self, holder: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from actorlab.errors import ActorLabError, CallTimeout, ConfigError, DeviceQuara
 from actorlab.kernel import Reply
 from actorlab.runtime.cell import Cell, DeviceState
 from actorlab.runtime.device_actor import DeviceActor
+from actorlab.runtime.direct_actor import DirectDeviceActor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,7 @@ class Lives:
 
     def _launch(self, cell: Cell) -> None:
         cell.life += 1
-        actor = DeviceActor(cell, cell.life)
+        actor = (DirectDeviceActor if cell.config.direct else DeviceActor)(cell, cell.life)
         cell.actor = actor
         cell.restarts = cell.life - 1
         self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
@@ -316,9 +317,8 @@ class Lives:
         actor = cell.actor
         if actor is None:
             return
-        actor.abandoned = True
+        actor.give_up()
         cell.abandoned = (*(lost for lost in cell.abandoned if not lost.down.done()), actor)
-        actor.mailbox.close()
         cell.owes_safe = True
         cell.why = reason
         stack = actor.where()

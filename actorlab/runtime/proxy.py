@@ -13,6 +13,7 @@ from actorlab.device import QUERY_MARK, Device
 from actorlab.driving.member import Member, invoke, read, where, write
 from actorlab.driving.travel import Stays
 from actorlab.runtime.calls import call_held, call_outside
+from actorlab.runtime.direct_calls import direct_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,7 +147,9 @@ class Method:
         own = proxy.__dict__
         hold = own["_actorlab_hold"]
         member = self._member
-        if hold is not None:
+        if hold is not None and hold.cell.config.direct and hold.exclusive:
+            bound = direct_caller(hold, member)
+        elif hold is not None:
             bound = functools.partial(call_held, hold, member)
         else:
             bound = functools.partial(call_outside, own["_actorlab_cell"], member)
@@ -220,4 +223,4 @@ def target_of(bound: Callable[..., Any]) -> tuple[Any, Member] | None:
     """Take a bound member of a proxy apart, for `ask`; None if it is something else."""
     if isinstance(bound, functools.partial) and bound.func in (call_held, call_outside):
         return bound.args[0], bound.args[1]
-    return None
+    return getattr(bound, "asked", None)

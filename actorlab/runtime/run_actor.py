@@ -337,7 +337,7 @@ class RunActor(Actor):
                 hold = body.holds[name] = Hold(cell, body, exclusive=True)
                 if fresh:
                     self.lives.pop(name, None)
-                cell.token = hold
+                cell.entitle(hold)
         for name in work.shared:
             if name in self._held:
                 body.holds[name] = Hold(cells[name], body, exclusive=False)
@@ -382,7 +382,7 @@ class RunActor(Actor):
             if hold.life:
                 self.lives[name] = hold.life
             if hold.cell.token is hold:
-                hold.cell.token = self.lease
+                hold.cell.entitle(self.lease)
         body.holds = {}  # a hold knows its body: as a cycle, both would wait for the garbage collector
 
     def _alarm_body(self, action: ev.AlarmBody) -> None:
@@ -432,7 +432,7 @@ class RunActor(Actor):
         for cell in self.cells:
             lent = self._loans is not None and self._loans.has(cell.name)
             if cell.name in self._held and cell.name not in self.shared and not lent:
-                cell.token = self.lease
+                cell.entitle(self.lease)
 
     def _stop_children(self, action: ev.StopChildren) -> None:
         for child in self.children:

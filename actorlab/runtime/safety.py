@@ -104,7 +104,8 @@ class Safety:
         outcome: dict[str, BaseException | None] = {}
         cells = list(self._cells.values())
         for cell in cells:
-            cell.token, cell.holder = STOPPED, held_by
+            cell.entitle(STOPPED)
+            cell.holder = held_by
         for cell in cells:
             self.make_safe(cell, partial(tell_emergency, outcome, len(cells), cell.name, reply, self._events))
         if not cells:
@@ -115,12 +116,13 @@ class Safety:
         self._leases.go_on_after_stop()
         for cell in self._cells.values():
             if cell.token is STOPPED:
-                cell.token, cell.holder, cell.shared_by = NOBODY, "", ()
+                cell.holder, cell.shared_by = "", ()
+                cell.entitle(NOBODY)
 
     def fence_all(self) -> None:
         """Let no device accept any command: what is left to do when the deciding code itself has failed."""
         for cell in list(self._cells.values()):
-            cell.token = PANIC
+            cell.entitle(PANIC)
             cell.holder = "nobody: the lab has failed"
             cell.owes_safe = True
             try:
