@@ -17,7 +17,7 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,7 +33,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from actorlab.core.restart import RestartPolicy
 from actorlab.device import DeviceConfig
 from actorlab.drivers.visa import VisaDevice
-from actorlab.errors import ConfigError
+from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable
+from actorlab.runtime.devices import Adding
 from actorlab.runtime.lab import Lab
 from actorlab.simulation.bench import Bench
 from actorlab.simulation.instruments import INSTRUMENTS
@@ -65,8 +66,7 @@ def lab_from_yaml(path: str | Path) -> ConfiguredLab:
     """
     lab = ConfiguredLab(read_lab_file(path))
     try:
-        for name in lab.config.devices:
-            lab.add_configured(name)
+        lab.connect(lab.config.devices)
     except BaseException:
         lab.close()
         raise
@@ -104,9 +104,36 @@ class ConfiguredLab(Lab):
 
     def add_configured(self, name: str) -> Any:
         """Add one of the devices in the file, and return its proxy. Raises what `Lab.add` raises."""
+        return self.inventory.connected(self._begin(name))
+
+    def connect(self, names: Iterable[str]) -> None:
+        """Add some of the devices in the file, all at the same time.
+
+        Raises:
+            DeviceUnavailable: some didn't connect; the message is the tree of what failed, and why.
+
+        """
+        absent = {name: error for name, error in self.tried(names).items() if error is not None}
+        if absent:
+            text = tree_of_absent(self.config, absent)
+            raise DeviceUnavailable(text) from ExceptionGroup("devices that didn't connect", list(absent.values()))
+
+    def tried(self, names: Iterable[str]) -> dict[str, ActorLabError | None]:
+        """Add some of the devices in the file, all at the same time, and return why those that failed did."""
+        begun = {name: self._begin(name) for name in names}
+        return {name: self._outcome(adding) for name, adding in begun.items()}
+
+    def _outcome(self, adding: Adding) -> ActorLabError | None:
+        try:
+            self.inventory.connected(adding)
+        except ActorLabError as error:
+            return error
+        return None
+
+    def _begin(self, name: str) -> Adding:
         entry = self.config.devices[name]
         factory = DeviceConfig(**entry.options())(entry.factory)
-        return self.add(name, factory, *self._arguments(entry), **entry.kwargs)
+        return self.inventory.begin(name, factory, tuple(self._arguments(entry)), entry.kwargs)
 
     def _arguments(self, entry: DeviceEntry) -> list[Any]:
         if self.bench is None or entry.instrument is None:
@@ -119,6 +146,16 @@ class ConfiguredLab(Lab):
         finally:
             if self.bench is not None:
                 self.bench.close()
+
+
+def tree_of_absent(config: LabConfig, absent: Mapping[str, BaseException]) -> str:
+    """Write which devices didn't connect, and why."""
+    heads = [f"{name} ({config.devices[name].address or 'no address'}): " for name in absent]
+    whys = [error.__cause__ or error for error in absent.values()]
+    stems = ["├── "] * (len(absent) - 1) + ["└── "]
+    lines = [f"{stem}{head}{type(why).__name__}: {why}" for stem, head, why in zip(stems, heads, whys, strict=True)]
+    hint = "check addresses, cables and power; a device with `optional: true` may be absent at the start"
+    return "\n".join([f"{len(absent)} of the {len(config.devices)} devices didn't connect; {hint}", *lines])
 
 
 # -- what the file may say

@@ -118,19 +118,24 @@ def test_what_the_file_says_goes_over_the_class(tmp_path: Path) -> None:
         assert [kind.__name__ for kind in config.faults] == ["VisaIOError"], "the class's own options stay"
 
 
-def test_a_device_that_does_not_answer_is_said_and_nothing_stays_open(tmp_path: Path) -> None:
+def test_the_devices_that_do_not_answer_are_said_as_a_tree_and_nothing_stays_open(tmp_path: Path) -> None:
     with Bench() as gone:
-        resource = gone.resources["oven"]
+        resource, other = gone.resources["oven"], gone.resources["lamp"]
     file = written(
         tmp_path,
         f"""
         devices:
           laser: {{class: "actorlab.simulation:Laser", address: "bench:laser"}}
           oven: {{class: "actorlab.simulation:Oven", address: "{resource}", restart: {{restart: never}}}}
+          lamp: {{class: "actorlab.simulation:Lamp", address: "{other}"}}
         """,
     )
-    with pytest.raises(DeviceUnavailable, match="oven can't be added"):
+    with pytest.raises(DeviceUnavailable) as caught:
         lab_from_yaml(file)  # that no thread stays behind is seen by conftest
+    first, second, third = str(caught.value).splitlines()
+    assert first.startswith("2 of the 3 devices didn't connect")
+    assert second.startswith(f"├── oven ({resource}): ")
+    assert third.startswith(f"└── lamp ({other}): ")
 
 
 LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'

@@ -74,9 +74,8 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
         with ConfiguredLab(order.config) as lab:
             inbox.put(Opened(lab, lab.events.subscribe()))
             needed = order.binding.devices
-            for name in [name for name in order.config.devices if name in needed]:
-                watch.refuse_if_interrupted()
-                lab.add_configured(name)
+            watch.refuse_if_interrupted()
+            lab.connect([name for name in order.config.devices if name in needed])
             args, kwargs = order.binding.resolved(lab.device)
             watch.refuse_if_interrupted()
             run = lab.start(order.task, *args, **kwargs)

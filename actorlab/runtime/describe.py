@@ -6,13 +6,13 @@ import functools
 import inspect
 import math
 import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
+from pydantic_core import SchemaError
 
 from actorlab.errors import ConfigError
 from actorlab.quantities.checker import limits_of, value_hint
@@ -41,7 +41,7 @@ def describe_class(
     is_query: Callable[[str, bool], bool],
     hooks: Mapping[str, str],
     extra_members: frozenset[str],
-    kind_of: Callable[[Any], str | None] = lambda static: None,
+    kind_of: Callable[[Any], str | None] = lambda _: None,
 ) -> Schema:
     """Return what can be asked of a driver, ready for JSON; no property, descriptor or method of it is run.
 
@@ -97,7 +97,7 @@ class DescribedClass:
             "query": self._is_query(name, True),
             "schema": schema | default_of(static),
             "readable": readable,
-            "writable": writable and typing.get_origin(hint) is not typing.Final,
+            "writable": writable,
         }
 
     def _doc(self, name: str) -> str:
@@ -125,13 +125,13 @@ def is_method(static: object) -> bool:
     return is_of(static, *METHODS) or (callable(static) and not isinstance(static, type))
 
 
-def access_to(static: object) -> tuple[bool, bool]:
+def access_to(static: Any) -> tuple[bool, bool]:
     """Tell whether an attribute can be read and written."""
-    if isinstance(static, property):
+    if is_of(static, property):
         return static.fget is not None, static.fset is not None
-    if is_of(static, functools.cached_property) or not has(static, "__get__"):
-        return True, not isinstance(static, type)
-    return True, has(static, "__set__")
+    if static is ABSENT or is_of(static, functools.cached_property):
+        return True, True
+    return True, has(static, "__set__") if has(static, "__get__") else not isinstance(static, type)
 
 
 def document(static: object) -> str:
@@ -139,9 +139,10 @@ def document(static: object) -> str:
     if not (is_method(static) or has(static, "__get__")):
         return ""
     try:
-        return first_paragraph(getattr(static, "__doc__", None))
+        doc = object.__getattribute__(static, "__doc__")  # past any code of its author's
     except FOREIGN_ERRORS:
         return ""
+    return "" if doc is type(static).__doc__ else first_paragraph(doc)
 
 
 def first_paragraph(doc: object) -> str:
@@ -181,14 +182,15 @@ def schema_of(hint: Any, mode: JsonSchemaMode, definitions: str = "#/$defs/") ->
 
 def schema_of_type(hint: Any, mode: JsonSchemaMode = "validation", definitions: str = "#/$defs/") -> Schema:
     """Return what pydantic says of a hint."""
+    listed: Any = types.GenericAlias(list, (hint,))  # pydantic takes no configuration for models that stand alone
     try:
-        # In a list, because pydantic takes no configuration for models that stand alone.
-        adapter: TypeAdapter[Any] = TypeAdapter(list[hint], config=ConfigDict(arbitrary_types_allowed=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(listed, config=ConfigDict(arbitrary_types_allowed=True))
         found = adapter.json_schema(mode=mode, schema_generator=Describing, ref_template=f"{definitions}{{model}}")
-    except (ConfigError, *FOREIGN_ERRORS):
-        return {"description": inspect.formatannotation(hint)}
+    except (ConfigError, SchemaError, *FOREIGN_ERRORS):
+        return {"description": text_of(hint)}
     shared = {"$defs": found["$defs"]} if "$defs" in found else {}
-    return for_json({**found.get("items", {}), **shared})
+    made: Schema = for_json({**found.get("items", {}), **shared})
+    return made
 
 
 def asked_of(hint: Any) -> Schema:
@@ -206,24 +208,25 @@ def asked_of(hint: Any) -> Schema:
 class Describing(GenerateJsonSchema):
     """Describe in words what JSON Schema doesn't know."""
 
-    ignored_warning_kinds: typing.ClassVar[set[Any]] = {
-        "skipped-choice", "non-serializable-default", "skipped-discriminator",
-    }  # fmt: skip
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """Say nothing of what is left out."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Schema:
         """Say what it is, by the name of pydantic's schema for it."""
+        del error_info
         return {"description": str(schema["type"])}
 
     def is_instance_schema(self, schema: Any) -> Schema:
         """Name the class."""
-        return {"description": inspect.formatannotation(schema["cls"])}
+        return {"description": text_of(schema["cls"])}
 
     def is_subclass_schema(self, schema: Any) -> Schema:
         """Name the class."""
-        return {"description": f"type[{inspect.formatannotation(schema['cls'])}]"}
+        return {"description": f"type[{text_of(schema['cls'])}]"}
 
     def callable_schema(self, schema: Any) -> Schema:
         """Say that it is a function."""
+        del schema
         return {"description": "callable"}
 
     def enum_schema(self, schema: Any) -> Schema:
@@ -241,15 +244,18 @@ def default_of(value: object) -> Schema:
     return {"default": for_json(value)} if has_json(value) else {}
 
 
-def has_json(value: object) -> bool:
-    """Tell whether a value can be written in JSON."""
-    if isinstance(value, Enum):
-        return has_json(value.value)
-    if is_of(value, list, tuple):
-        return all(map(has_json, value))
+def has_json(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value can be written in JSON; one that is very deep may hold itself."""
+    if is_of(value, Enum):
+        return has_json(value.value, depth + 1)
     if is_of(value, dict):
-        return all(isinstance(key, str) and has_json(item) for key, item in value.items())
+        return all(type(key) is str for key in value) and has_json(list(value.values()), depth)
+    if is_of(value, list, tuple):
+        return depth < DEEPEST and all(has_json(item, depth + 1) for item in value)
     return type(value) in (bool, int, float, str, types.NoneType)
+
+
+DEEPEST: Final = 20
 
 
 def for_json(value: Any) -> Any:
@@ -261,3 +267,11 @@ def for_json(value: Any) -> Any:
     if is_of(value, dict):
         return {key: for_json(item) for key, item in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def text_of(hint: object) -> str:
+    """Write a hint as it stands in a program."""
+    try:
+        return inspect.formatannotation(hint)
+    except FOREIGN_ERRORS:
+        return type(hint).__name__

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
-import re
 import time
 from collections import deque
 from functools import cached_property
@@ -14,12 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
 from actorlab.arguments import device_name, find_devices
-from actorlab.device import Configured, Device, DeviceConfig
-from actorlab.errors import AskDeadlock, ConfigError, DeviceUnavailable, NotLeased
+from actorlab.errors import AskDeadlock, ConfigError, NotLeased
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
 from actorlab.runtime.decider import Decider
+from actorlab.runtime.devices import Devices
 from actorlab.runtime.events import EventLog
 from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
@@ -49,7 +47,6 @@ STEPS_KEPT: Final = 20_000
 """… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays."""
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
-VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)
 monotonic = time.monotonic
 
 
@@ -79,15 +76,15 @@ class Lab:
         self.name = name
         self.cancel_grace = cancel_grace
         self.events = EventLog()
-        self.cells: dict[str, Cell] = {}
         self.decider = Decider(f"actorlab {name}", self._panic)
         self.workers = Workers(f"actorlab {name}", self.decider)
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
         if max_runs is not None:
             places["runs"] = max_runs
         self.lab_actor = LabActor(self, self.decider, self.events, places)
+        self.inventory = Devices(self.lab_actor)
+        self.cells = self.inventory.cells
         self.maker = RunMaker(self)
-        self._orders = itertools.count()
         self._runs: dict[str, RunActor] = {}
         self._finished: deque[Run[Any]] = deque()
         self._steps_kept = 0
@@ -122,50 +119,7 @@ class Lab:
 
         """
         self._check_open()
-        if not name or not isinstance(name, str):
-            text = f"a device needs a name, such as 'laser', not {name!r}"
-            raise ConfigError(text)
-        if name in self.cells:
-            text = f"there is a device named {name!r} already: choose another name, or remove it first"
-            raise ConfigError(text)
-        inner, config = configured(factory)
-        self._refuse_second_name(name, args)
-        cell = Cell(name, next(self._orders), inner, args, kwargs, config, self.lab_actor)
-        self.cells[name] = cell
-        try:
-            first = self.lab_actor.lives.add(cell)
-            self._await_first(cell, first)
-        except BaseException:
-            if cell.standing.value != "quarantined":
-                self.cells.pop(name, None)
-            raise
-        return cast("D", cell.proxies.proxy(cell, None, self._class_of(cell), (), frozenset()))
-
-    def _refuse_second_name(self, name: str, args: tuple[Any, ...]) -> None:
-        """Refuse a second device on one VISA resource: each would steal the other's answers."""
-        wanted = visa_resources(args)
-        for cell in list(self.cells.values()):
-            for resource in wanted & visa_resources(cell.args):
-                text = f"{name!r} can't have {resource}: {cell.name!r} has it already, and would lose answers to it"
-                raise ConfigError(text)
-
-    def _await_first(self, cell: Cell, first: Reply[None]) -> None:
-        """Wait for the first life's outcome; an optional device may also be absent."""
-        bound = cell.config.timeout + 1.0
-        if cell.config.optional:
-            first.wait(min(bound, cell.config.safe_timeout))
-        elif not first.wait(bound):
-            text = f"{cell.name} hasn't connected within {cell.config.timeout:g} s"
-            raise DeviceUnavailable(text)
-        else:
-            first.outcome()
-
-    @staticmethod
-    def _class_of(cell: Cell) -> type:
-        actor = cell.actor
-        if actor is not None and actor.driver is not None:
-            cell.cls = actor.driver.kind
-        return cell.cls
+        return cast("D", self.inventory.add(name, factory, args, kwargs))
 
     def device(self, name: str) -> Any:
         """Return the proxy of a device by its name.
@@ -174,8 +128,7 @@ class Lab:
             ConfigError: there is none; the message lists those there are.
 
         """
-        cell = self._cell(name)
-        return cell.proxies.proxy(cell, None, self._class_of(cell), (), frozenset())
+        return self.inventory.proxy(name)
 
     @property
     def devices(self) -> dict[str, Any]:
@@ -194,7 +147,7 @@ class Lab:
 
         """
         if name is not None:
-            return status_of(self._cell(name))
+            return status_of(self.inventory.cell(name))
         return {cell.name: status_of(cell) for cell in list(self.cells.values())}
 
     def states(self) -> dict[str, DeviceState]:
@@ -203,9 +156,7 @@ class Lab:
 
     def remove(self, name: str, timeout: float | None = None) -> None:
         """Disconnect a device that nobody holds, and forget it."""
-        cell = self._cell(name)
-        self.lab_actor.lives.remove(name).result(timeout if timeout is not None else cell.config.safe_timeout + CLOSING)
-        self.cells.pop(name, None)
+        self.inventory.remove(name, timeout)
 
     def reset(self, name: str, *, force: bool = False) -> None:
         """Start a quarantined device afresh, and return when it has connected.
@@ -215,8 +166,7 @@ class Lab:
                 it does no more harm.
 
         """
-        cell = self._cell(name)
-        self.lab_actor.lives.reset(name, force=force).result(cell.config.timeout + 1.0)
+        self.inventory.reset(name, force=force)
 
     def restart(self, name: str) -> None:
         """End a device's present life and begin a new one: disconnect, a new object, connect, make safe.
@@ -228,20 +178,7 @@ class Lab:
             DeviceQuarantined: its old thread still lives; the message says where.
 
         """
-        cell = self._cell(name)
-        bound = cell.config.safe_timeout + cell.config.timeout + 1.0
-        restarted = self.lab_actor.lives.restart(name)
-        if not restarted.wait(bound):
-            raise cell.unavailable()
-        restarted.outcome()
-
-    def _cell(self, name: str) -> Cell:
-        try:
-            return self.cells[name]
-        except KeyError:
-            have = ", ".join(self.cells) or "none"
-            text = f"this lab has no device named {name!r}; it has {have}"
-            raise ConfigError(text) from None
+        self.inventory.restart(name)
 
     # -- runs
 
@@ -379,8 +316,8 @@ class Lab:
     def cells_of(self, names: list[str]) -> list[Cell]:
         """Return the devices in the order in which they were added."""
         if len(names) == 1:
-            return [self._cell(names[0])]
-        return sorted(map(self._cell, names), key=lambda cell: cell.order) if names else []
+            return [self.inventory.cell(names[0])]
+        return self.inventory.in_order(names) if names else []
 
     # -- what the actors use
 
@@ -539,30 +476,6 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"
-
-
-def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:
-    """Take a factory and its configuration apart; what is given to `add` goes over what stands on the class."""
-    given = factory.config if isinstance(factory, Configured) else None
-    inner = factory.factory if isinstance(factory, Configured) else factory
-    if not callable(inner):
-        text = f"{inner!r} makes no device: give a class, or a function that returns an object"
-        raise ConfigError(text)
-    made: Callable[..., Any] = inner
-    own: DeviceConfig | None = getattr(inner, "device_config", None) if is_device(inner) else None
-    if given is None:
-        return made, own or DeviceConfig()
-    return made, given.over(own) if own is not None else given
-
-
-def visa_resources(args: tuple[Any, ...]) -> set[str]:
-    """Return the VISA resource names among arguments, in capitals, as VISA compares them."""
-    return {text.upper() for text in args if isinstance(text, str) and VISA_RESOURCE.match(text)}
-
-
-def is_device(factory: object) -> bool:
-    """Tell whether a factory is a class derived from `Device`."""
-    return isinstance(factory, type) and issubclass(factory, Device)
 
 
 def ancestors(actor: RunActor) -> list[RunActor]:

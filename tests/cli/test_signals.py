@@ -115,7 +115,7 @@ def test_a_signal_while_the_devices_connect_leaves_without_a_run(
         run.process.send_signal(signal.SIGINT)
         assert run.end() == 130
     assert run.err[-1] == "error: nothing was run: SIGINT came first"
-    assert bench.executed("oven") == []
+    assert bench.executed("oven") in ([], ["*IDN?"]), "all devices connect at the same time, and nothing more"
 
 
 def test_the_third_signal_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,178 @@
+"""Keep a lab's devices by name: add, connect, look up, look at, restart, remove."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actorlab.device import Configured, Device, DeviceConfig
+from actorlab.errors import ConfigError, DeviceUnavailable
+from actorlab.runtime.cell import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from actorlab.kernel import Reply
+    from actorlab.runtime.lab_actor import LabActor
+
+__all__ = ["Adding", "Devices"]
+
+BEYOND: Final = 5.0
+"""A wait for a device ends so many seconds after the device's own bound; it hears of that one first."""
+VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)
+
+
+class Adding(NamedTuple):
+    """A device that connects: `first` tells the outcome."""
+
+    cell: Cell
+    first: Reply[None]
+
+
+class Devices:
+    """The devices of a lab; each verb waits at most as long as the device's own bounds allow."""
+
+    def __init__(self, lab_actor: LabActor) -> None:
+        self._lab_actor = lab_actor
+        self._orders = itertools.count()
+        self.cells: dict[str, Cell] = {}
+
+    # -- adding
+
+    def add(self, name: str, factory: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Add a device, wait until it has connected, and return its proxy."""
+        return self.connected(self.begin(name, factory, args, kwargs))
+
+    def begin(self, name: str, factory: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Adding:
+        """Begin to add a device; `connected` waits for it.
+
+        Raises:
+            ConfigError: the name is taken or is none, the factory makes no device, or another device has its resource.
+
+        """
+        if not name or not isinstance(name, str):
+            text = f"a device needs a name, such as 'laser', not {name!r}"
+            raise ConfigError(text)
+        if name in self.cells:
+            text = f"there is a device named {name!r} already: choose another name, or remove it first"
+            raise ConfigError(text)
+        inner, config = configured(factory)
+        self._refuse_second_name(name, args)
+        cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
+        self.cells[name] = cell
+        return Adding(cell, self._lab_actor.lives.add(cell))
+
+    def connected(self, adding: Adding) -> Any:
+        """Wait for a device that is being added, and return its proxy; an optional one may be absent.
+
+        Raises:
+            DeviceUnavailable: it didn't connect; the message says why.
+
+        """
+        cell = adding.cell
+        try:
+            self._await(adding)
+        except BaseException:
+            if cell.standing.value != "quarantined":
+                self.cells.pop(cell.name, None)
+            raise
+        return self.proxy_of(cell)
+
+    @staticmethod
+    def _await(adding: Adding) -> None:
+        cell, first = adding
+        bound = cell.config.timeout + BEYOND
+        if cell.config.optional:
+            first.wait(min(bound, cell.config.safe_timeout))
+        elif not first.wait(bound):
+            text = f"{cell.name} hasn't connected within {cell.config.timeout:g} s"
+            raise DeviceUnavailable(text)
+        else:
+            first.outcome()
+
+    def _refuse_second_name(self, name: str, args: tuple[Any, ...]) -> None:
+        """Refuse a second device on one VISA resource: each would steal the other's answers."""
+        wanted = visa_resources(args)
+        for cell in list(self.cells.values()):
+            for resource in wanted & visa_resources(cell.args):
+                text = f"{name!r} can't have {resource}: {cell.name!r} has it already, and would lose answers to it"
+                raise ConfigError(text)
+
+    # -- looking up
+
+    def cell(self, name: str) -> Cell:
+        """Return what is known of a device.
+
+        Raises:
+            ConfigError: there is none; the message lists those there are.
+
+        """
+        try:
+            return self.cells[name]
+        except KeyError:
+            have = ", ".join(self.cells) or "none"
+            text = f"this lab has no device named {name!r}; it has {have}"
+            raise ConfigError(text) from None
+
+    def in_order(self, names: Iterable[str]) -> list[Cell]:
+        """Return some devices in the order in which they were added."""
+        return sorted(map(self.cell, names), key=lambda cell: cell.order)
+
+    def proxy(self, name: str) -> Any:
+        """Return the proxy of a device."""
+        return self.proxy_of(self.cell(name))
+
+    @staticmethod
+    def proxy_of(cell: Cell) -> Any:
+        """Make a device's proxy, as an instance of the class that its driver has now."""
+        actor = cell.actor
+        if actor is not None and actor.driver is not None:
+            cell.cls = actor.driver.kind
+        return cell.proxies.proxy(cell, None, cell.cls, (), frozenset())
+
+    # -- lives
+
+    def remove(self, name: str, timeout: float | None) -> None:
+        """Disconnect a device that nobody holds, and forget it."""
+        cell = self.cell(name)
+        bound = timeout if timeout is not None else cell.config.safe_timeout + BEYOND
+        self._lab_actor.lives.remove(name).result(bound)
+        self.cells.pop(name, None)
+
+    def reset(self, name: str, *, force: bool) -> None:
+        """Start a quarantined device afresh, and return when it serves."""
+        cell = self.cell(name)
+        self._lab_actor.lives.reset(name, force=force).result(cell.config.timeout + BEYOND)
+
+    def restart(self, name: str) -> None:
+        """End a device's life, begin a new one, and return when it serves."""
+        cell = self.cell(name)
+        restarted = self._lab_actor.lives.restart(name)
+        if not restarted.wait(cell.config.safe_timeout + cell.config.timeout + BEYOND):
+            raise cell.unavailable()
+        restarted.outcome()
+
+
+def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:
+    """Take a factory and its configuration apart; what is given to `add` goes over what stands on the class."""
+    given = factory.config if isinstance(factory, Configured) else None
+    inner = factory.factory if isinstance(factory, Configured) else factory
+    if not callable(inner):
+        text = f"{inner!r} makes no device: give a class, or a function that returns an object"
+        raise ConfigError(text)
+    made: Callable[..., Any] = inner
+    own: DeviceConfig | None = getattr(inner, "device_config", None) if is_device(inner) else None
+    if given is None:
+        return made, own or DeviceConfig()
+    return made, given.over(own) if own is not None else given
+
+
+def visa_resources(args: tuple[Any, ...]) -> set[str]:
+    """Return the VISA resource names among arguments, in capitals, as VISA compares them."""
+    return {text.upper() for text in args if isinstance(text, str) and VISA_RESOURCE.match(text)}
+
+
+def is_device(factory: object) -> bool:
+    """Tell whether a factory is a class derived from `Device`."""
+    return isinstance(factory, type) and issubclass(factory, Device)
