@@ -11,38 +11,48 @@ from rich.text import Text
 
 from actorlab.cli.program import lab_file_for
 from actorlab.cli.telling import FAILED
-from actorlab.config import ConfiguredLab, DeviceEntry, read_lab_file
+from actorlab.config import ConfiguredLab, DeviceEntry, LabConfig, read_lab_file
 from actorlab.errors import ActorLabError, ConfigError
 
-__all__ = ["list_devices"]
+__all__ = ["lab_config", "list_devices"]
 
 
 def list_devices(lab_file: Path | None) -> int:
     """Print a line for each device of a lab; return 1 if one that isn't optional doesn't answer, else 0."""
-    file = lab_file_for(None, lab_file)
-    if file is None:
-        message = "there is no lab.yaml here: name the lab's file by --lab FILE"
-        raise ConfigError(message)
-    config = read_lab_file(file)
+    config = lab_config(lab_file)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("name", "class", "address", "state", "identity"):
         table.add_column(title, overflow="fold")
     missing = 0
     with ConfiguredLab(config) as lab:
+        tried = lab.tried(config.devices)
         for name, entry in config.devices.items():
-            state, identity = tried(lab, name)
+            state, identity = found(lab, name, tried[name])
             missing += state.plain != "ok" and not entry.optional
             table.add_row(name, class_name(entry), entry.address or "", state, identity)
     Console(soft_wrap=True, highlight=False).print(table)
     return FAILED if missing else 0
 
 
-def tried(lab: ConfiguredLab, name: str) -> tuple[Text, str]:
-    """Connect a device, and return how it stands and who it says it is, or why it doesn't answer."""
-    try:
-        device: Any = lab.add_configured(name)
-    except ActorLabError as error:
+def lab_config(lab_file: Path | None) -> LabConfig:
+    """Read the lab's file that is named, or the one that lies here.
+
+    Raises:
+        ConfigError: there is none, or it is wrong.
+
+    """
+    file = lab_file_for(None, lab_file)
+    if file is None:
+        message = "there is no lab.yaml here: name the lab's file by --lab FILE"
+        raise ConfigError(message)
+    return read_lab_file(file)
+
+
+def found(lab: ConfiguredLab, name: str, error: ActorLabError | None) -> tuple[Text, str]:
+    """Return how a device stands and who it says it is, or why it doesn't answer."""
+    if error is not None:
         return Text("absent", "red"), str(error)
+    device: Any = lab.device(name)
     state = lab.states()[name]
     if state not in ("idle", "busy"):
         return Text(str(state), "yellow"), lab.cells[name].why

@@ -84,13 +84,19 @@ def graph(
 
 
 @app.command()
-def devices(lab: LabFile = None, *, debug: Debug = False) -> None:
+def devices(
+    lab: LabFile = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show how they stand until Ctrl-C.")] = False,
+    debug: Debug = False,
+) -> None:
     """Connect each device of a lab, and tell who it says it is."""
     from actorlab.cli.listing import list_devices  # noqa: PLC0415 - see above
     from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+    from actorlab.cli.watching import watch_devices  # noqa: PLC0415
 
     with wrong_use(debug=debug):
-        raise typer.Exit(list_devices(lab))
+        raise typer.Exit(watch_devices(lab) if watch else list_devices(lab))
 
 
 @app.command()
