@@ -1,10 +1,22 @@
-"""Talk to instruments: devices for VISA, on any back end."""
+"""Talk to instruments: devices for VISA, on any back end, and connections for drivers that do without."""
 
 from __future__ import annotations
 
+from actorlab.drivers.interruptible import Interrupted
 from actorlab.drivers.limits import within
-from actorlab.drivers.link import Interrupted
 from actorlab.drivers.scpi import GarbledAnswer, InstrumentError
+from actorlab.drivers.serial_transport import SerialTransport
+from actorlab.drivers.socket_transport import SocketTransport
+from actorlab.drivers.transport import Transport
 from actorlab.drivers.visa import VisaDevice
 
-__all__ = ["GarbledAnswer", "InstrumentError", "Interrupted", "VisaDevice", "within"]
+__all__ = [
+    "GarbledAnswer",
+    "InstrumentError",
+    "Interrupted",
+    "SerialTransport",
+    "SocketTransport",
+    "Transport",
+    "VisaDevice",
+    "within",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -15,7 +15,8 @@ from pyvisa.resources import MessageBasedResource
 
 from actorlab.device import Device, DeviceConfig
 from actorlab.device import query as reads  # `VisaDevice.query` is PyVISA's word for write-and-read
-from actorlab.drivers.link import Interrupted, Link, link_to
+from actorlab.drivers.interruptible import Interrupted
+from actorlab.drivers.link import Link, link_to
 from actorlab.drivers.scpi import (
     ErrorEntry,
     Frame,
@@ -44,6 +45,7 @@ class VisaDevice(Device):
 
     `resource` is its VISA resource string; `backend` is PyVISA's: ``"@py"``, ``"file.yaml@sim"``, or ``""`` for the
     VISA library of the computer. `timeout` (seconds) bounds how long the instrument may be silent in an answer.
+    `settings` are attributes of PyVISA's resource, such as ``{"baud_rate": 115200}`` for a serial one.
 
     Whatever is sent and read happens as an exchange, so that nothing comes between. When an answer is missing (a
     timeout, garbage), the next exchange begins with `resync`; after an interrupt, the caller calls it. A dropped
@@ -63,12 +65,14 @@ class VisaDevice(Device):
         timeout: float = 2.0,
         read_termination: str = "\n",
         write_termination: str = "\n",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.resource = resource
         self.backend = backend
         self.timeout = timeout
         self._read_termination = read_termination
         self._write_termination = write_termination
+        self._settings = dict(settings or {})
         self._identity = ""
         self._session: MessageBasedResource | None = None
         self._link: Link | None = None
@@ -150,7 +154,8 @@ class VisaDevice(Device):
     def interrupt(self) -> None:
         """End the exchange in progress, and refuse others with `Interrupted` until `resync`. Any thread may call it.
 
-        On pyvisa-py sockets a read ends at once and the connection survives; elsewhere it ends with the VISA timeout.
+        On pyvisa-py's sockets and serial ports a read ends at once and the connection survives; elsewhere it may last
+        until the VISA timeout (`actorlab.drivers.link` has a table).
         """
         link = self._link
         if link is not None:
@@ -172,6 +177,7 @@ class VisaDevice(Device):
             open_timeout=round(self.timeout * 1000),
             read_termination=self._read_termination,
             write_termination=self._write_termination,
+            **self._settings,
         )
         if not session.session:  # pyvisa-sim opens what it doesn't have as session 0, and reads from it for ever
             raise VisaIOError(StatusCode.error_resource_not_found)

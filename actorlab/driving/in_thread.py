@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from actorlab.device import DeviceConfig
 from actorlab.driving.hooks import Hooks
@@ -11,7 +11,43 @@ from actorlab.driving.member import Member, Path, resolve
 from actorlab.driving.shape import Shape, look
 from actorlab.driving.travel import SCALARS, outgoing
 
-__all__ = ["InThread"]
+__all__ = ["Driving", "InThread"]
+
+
+class Driving(Protocol):
+    """A driver's object, wherever it lives; used by one thread, but for `interrupt`."""
+
+    @property
+    def kind(self) -> type:
+        """Return the class of the object."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """Look at the object."""
+        ...
+
+    def look(self, path: Path) -> Shape:
+        """Look at a part of the object."""
+        ...
+
+    def has(self, hook: str) -> bool:
+        """Tell whether the driver has a hook, by its meaning ("connect", "make_safe", …)."""
+        ...
+
+    def hook(self, hook: str) -> Any:
+        """Call a hook, if the driver has it."""
+        ...
+
+    def act(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do what a member says, and return the value if it is data, else a `Stays`."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the call in progress; from another thread."""
+
+    def close(self) -> None:
+        """Let go of where it lives, after its last hook."""
 
 
 class InThread:
@@ -40,6 +76,10 @@ class InThread:
         """Look at a part of the object."""
         return look(resolve(self.object, path, self.life))
 
+    def has(self, hook: str) -> bool:
+        """Tell whether the driver has a hook."""
+        return self.hooks.has(hook)
+
     def hook(self, hook: str) -> Any:
         """Call a hook by its meaning, if the driver has it."""
         return self.hooks.call(hook, self.object)
@@ -59,3 +99,6 @@ class InThread:
     def interrupt(self) -> None:
         """Call the driver's hook that ends the call in progress; from another thread."""
         self.hook("interrupt")
+
+    def close(self) -> None:
+        """Do nothing: the object goes with its thread."""

@@ -109,6 +109,9 @@ def ask(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Reply[R]:
     found = target_of(method)
     if found is None:
         return done_by(method, args, kwargs)
+    check = getattr(method, "check", None)
+    if check is not None:
+        args, kwargs = check(args, dict(kwargs))
     target, member = found
     send = ask_outside if hasattr(target, "lab_actor") else ask_held
     return send(target, member, args, dict(kwargs))

@@ -48,7 +48,7 @@ class CallLimits:
         call.stack = actor.where()
         self._helpers.put(actor.interrupt, call, "timeout")
         self._decider.after(limit * TOLERANCE, self._free_caller, argument)
-        self._decider.after(INTERRUPT_GRACE, self._still_overdue, (cell, actor, call, limit))
+        self._decider.after(actor.grace(INTERRUPT_GRACE), self._still_overdue, (cell, actor, call, limit))
 
     def _free_caller(self, argument: tuple[Cell, Call, float]) -> None:
         """Let the caller go, while its call hangs on: until that ends or is given up nobody else gets the device."""

@@ -6,9 +6,10 @@ import functools
 import inspect
 import math
 import types
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
@@ -182,15 +183,42 @@ def schema_of(hint: Any, mode: JsonSchemaMode, definitions: str = "#/$defs/") ->
 
 def schema_of_type(hint: Any, mode: JsonSchemaMode = "validation", definitions: str = "#/$defs/") -> Schema:
     """Return what pydantic says of a hint."""
+    if not is_hint(hint):
+        return {"description": text_of(hint)}  # pydantic would warn on the terminal
     listed: Any = types.GenericAlias(list, (hint,))  # pydantic takes no configuration for models that stand alone
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(listed, config=ConfigDict(arbitrary_types_allowed=True))
         found = adapter.json_schema(mode=mode, schema_generator=Describing, ref_template=f"{definitions}{{model}}")
     except (ConfigError, SchemaError, *FOREIGN_ERRORS):
         return {"description": text_of(hint)}
-    shared = {"$defs": found["$defs"]} if "$defs" in found else {}
-    made: Schema = for_json({**found.get("items", {}), **shared})
+    shared: dict[str, Schema] = found.get("$defs", {})
+    choices = {f"{definitions}{name}": shared.pop(name) for name in list(shared) if "enum" in shared[name]}
+    made: Schema = with_choices({**found.get("items", {}), **({"$defs": shared} if shared else {})}, choices)
     return made
+
+
+def with_choices(schema: Any, choices: Mapping[str, Schema]) -> Any:
+    """Return a schema, ready for JSON, with the choices of enums where they are referred to."""
+    if is_of(schema, list):
+        return [with_choices(part, choices) for part in schema]
+    if not is_of(schema, dict):
+        return for_json(schema)
+    found = {name: with_choices(part, choices) for name, part in schema.items()}
+    reference = found.get("$ref")
+    return {**choices[found.pop("$ref")], **found} if reference in choices else found
+
+
+def is_hint(hint: Any) -> bool:
+    """Tell whether a hint consists of types, and not, as some drivers have it, of functions or numbers."""
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return is_hint(hint.__origin__)
+    if origin in (None, Literal, Callable):
+        return isinstance(hint, type) or hint in (None, ...) or type(hint).__module__ in HINTS
+    return all(map(is_hint, typing.get_args(hint)))
+
+
+HINTS: Final = frozenset({"typing", "types", "typing_extensions", "collections.abc"})
 
 
 def asked_of(hint: Any) -> Schema:

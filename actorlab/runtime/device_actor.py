@@ -8,7 +8,7 @@ from _thread import allocate_lock
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from actorlab.driving.in_thread import InThread
+from actorlab.driving.in_thread import Driving, InThread
 from actorlab.driving.shape import NO_SHAPE, Shape
 from actorlab.driving.travel import SCALARS
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
@@ -92,7 +92,7 @@ class DeviceActor(ThreadActor):
         self.life = life
         super().__init__(cell.name)
         self.mailbox.admit = self._admit
-        self.driver: InThread | None = None
+        self.driver: Driving | None = None
         self._act: Callable[[Member, tuple[Any, ...], dict[str, Any]], Any]
         self.shape: Shape = NO_SHAPE
         """What was seen of the driver's object when it had connected."""
@@ -124,7 +124,7 @@ class DeviceActor(ThreadActor):
         """Make the object and connect it; one that comes back, or owes it, is made safe before it serves anyone."""
         current.set(self._scope)
         cell = self._cell
-        self.driver = driver = InThread(cell.factory, cell.args, cell.kwargs, cell.config, self.life)
+        self.driver = driver = self.make_driver()
         self._act = driver.act
         driver.hook("connect")
         if self.abandoned:  # nobody waited so long
@@ -134,13 +134,26 @@ class DeviceActor(ThreadActor):
             driver.hook("make_safe")
         self.shape = driver.shape
 
+    def make_driver(self) -> Driving:
+        """Make the driver's object."""
+        cell = self._cell
+        return InThread(cell.factory, cell.args, cell.kwargs, cell.config, self.life)
+
     def on_stop(self) -> None:
         """Disconnect, but first make safe what owes it; a connection that is broken may refuse."""
         try:
             if self._cell.owes_safe and self.fault is None and not self.abandoned:
                 self.hook("make_safe")
         finally:
-            self.hook("disconnect")
+            self._let_go()
+
+    def _let_go(self) -> None:
+        driver = self.driver
+        if driver is not None:
+            try:
+                driver.hook("disconnect")
+            finally:
+                driver.close()
 
     def hook(self, hook: str) -> Any:
         """Call one of the driver's hooks, if it has it."""
@@ -160,7 +173,7 @@ class DeviceActor(ThreadActor):
     def _end(self, down: Any) -> None:
         if down.reason == "not started" and self.driver is not None:
             with suppress(BaseException):  # it never was connected: its own error is told
-                self.hook("disconnect")
+                self._let_go()
         super()._end(down)
 
     # -- one call
@@ -168,7 +181,7 @@ class DeviceActor(ThreadActor):
     def execute(self, message: Any) -> None:  # noqa: C901 - each step of a call, in its order
         """Execute one call; longer than ten lines, as each step of it is on the hot path."""
         if message.__class__ is not Call:
-            message.finish(None, None)
+            self.take(message)
             return
         call: Call = message
         if call.number:
@@ -209,6 +222,10 @@ class DeviceActor(ThreadActor):
         if self.fault is not None and not stack:
             raise LifeEnded
 
+    def take(self, message: Message) -> None:
+        """Take what is no call: a wake-up."""
+        message.finish(None, None)
+
     def _admit(self, message: Any) -> bool:
         """Look at a message as it is sorted: who may not even wait is told at once."""
         if message.__class__ is not Call or message.token is self._cell.token or self._accepts(message):
@@ -237,6 +254,8 @@ class DeviceActor(ThreadActor):
     def _judge(self, call: Call, error: BaseException | None) -> BaseException | None:
         """Say what the caller gets, and whether this life can go on."""
         if call.why:
+            if error is not None and self.has_died(error):
+                self._broke(error)
             error = self._interrupted(call)
         elif error is not None and self.is_fault(error):
             return self._fail(call, error)
@@ -260,7 +279,7 @@ class DeviceActor(ThreadActor):
 
     def _resync(self) -> None:
         self._cut = False
-        if self.driver is None or not self.driver.hooks.has("resync"):
+        if self.driver is None or not self.driver.has("resync"):
             text = f"{self.name} was interrupted in an exchange, and its driver has no resync()"
             self._broke(ConnectionResetError(text))
             return
@@ -281,6 +300,11 @@ class DeviceActor(ThreadActor):
         fault = DeviceFault(text)
         fault.__cause__ = error
         return fault
+
+    def has_died(self, error: BaseException) -> bool:
+        """Tell whether an error says that there is no driver any more."""
+        del error
+        return False
 
     def is_fault(self, error: BaseException) -> bool:
         """Tell whether an error means that the transport broke and the device's state is unknown."""
@@ -364,6 +388,19 @@ class DeviceActor(ThreadActor):
 
     # -- from other threads
 
+    def grace(self, usual: float) -> float:
+        """Return how many seconds an interrupted call has to end."""
+        return usual
+
+    killable = False
+    """Whether its driver can be ended by force: a process can, a thread can't."""
+
+    def kill(self) -> None:
+        """End its driver by force."""
+
+    def look(self) -> None:
+        """Find out where its driver is, if that takes a moment; from a helper's thread."""
+
     def give_up(self) -> None:
         """Let its thread do nothing more through the framework; for the deciding thread."""
         self.abandoned = True
@@ -387,11 +424,12 @@ class DeviceActor(ThreadActor):
         if call is None or call not in self.stack or (call.lane < HOLDER and why == "urgent"):
             return False
         if not call.why:
+            self.look()
             call.stack = call.stack or self.where()
             call.why = why
         if self._nap is not None and top is call:
             self._nap.finish(None, None)
-        elif top is call and not self._asleep and self.driver is not None and self.driver.hooks.has("interrupt"):
+        elif top is call and not self._asleep and self.driver is not None and self.driver.has("interrupt"):
             self._cut = True
             self.driver.interrupt()
         return True

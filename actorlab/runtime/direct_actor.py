@@ -6,6 +6,7 @@ from _thread import allocate_lock
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from actorlab.driving.in_thread import InThread
 from actorlab.driving.member import invoke
 from actorlab.kernel import HOLDER
 from actorlab.runtime.calls import Call
@@ -64,7 +65,7 @@ class DirectDeviceActor(DeviceActor):
         """End the call in progress, also one in its holder's thread."""
         super().interrupt(call, why)
         driver = self.driver
-        if not self.stack and self.turn.locked() and driver is not None and driver.hooks.has("interrupt"):
+        if not self.stack and self.turn.locked() and driver is not None and driver.has("interrupt"):
             self._cut = True
             driver.interrupt()
 
@@ -84,7 +85,7 @@ class DirectDeviceActor(DeviceActor):
         """Return what carries a member out, as directly as it can be done."""
         driver = self.driver
         assert driver is not None  # noqa: S101 - it serves
-        if member.action is invoke and not member.path:
+        if isinstance(driver, InThread) and member.action is invoke and not member.path:
             return getattr(driver.object, member.name)  # type: ignore[no-any-return]  # the driver's method
         return lambda *args, **kwargs: driver.act(member, args, kwargs)
 

@@ -446,16 +446,23 @@ class Lab:
         bound = self.cancel_grace + safe + CLOSING if timeout is None else timeout
         until = monotonic() + bound
         if reason is not None:
-            running = self.ask(lambda: self._last_runs(at_once=True))
-            for run in running:
-                run.cancel(reason)
-            for run in running:
-                run.reply.wait(max(0.0, until - monotonic()))
-        self.lab_actor.lives.stop_devices()
+            self._cancel_runs(reason, until - (0.0 if timeout is None else timeout / 2))
+        self.lab_actor.lives.stop_devices(until - monotonic())
         lost: tuple[str, ...] = tuple(self.cells)
         if self.lab_actor.lives.stopped.wait(max(0.1, until - monotonic())):
             lost = self.lab_actor.lives.stopped.outcome()
         self._close_threads(lost)
+
+    def _cancel_runs(self, reason: str, until: float) -> None:
+        """Cancel all runs and wait for their ends; if time runs out, make all devices safe without waiting for them."""
+        running = self.ask(lambda: self._last_runs(at_once=True))
+        for run in running:
+            run.cancel(reason)
+        for run in running:
+            run.reply.wait(max(0.0, until - monotonic()))
+        if not all(run.done() for run in running):
+            bound = max((cell.config.safe_timeout for cell in self.cells.values()), default=0.0)
+            self.emergency_stop(reason).wait(min(bound, max(0.1, until - monotonic())))
 
     def _close_threads(self, lost: tuple[str, ...]) -> None:
         self.ask(self.lab_actor.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,7 @@ from actorlab.kernel import Reply
 from actorlab.runtime.cell import Cell, DeviceState
 from actorlab.runtime.device_actor import DeviceActor
 from actorlab.runtime.direct_actor import DirectDeviceActor
+from actorlab.runtime.isolated_actor import IsolatedDeviceActor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,8 @@ class Lives:
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
         self.stopped: Reply[tuple[str, ...]] = Reply()
         self.closing = False
+        self._share = math.inf
+        """So many seconds each device has to stop, at most."""
 
     # -- devices come and go
 
@@ -191,7 +195,7 @@ class Lives:
 
     def _launch(self, cell: Cell) -> None:
         cell.life += 1
-        actor = (DirectDeviceActor if cell.config.direct else DeviceActor)(cell, cell.life)
+        actor = actor_class(cell)(cell, cell.life)
         cell.actor = actor
         cell.restarts = cell.life - 1
         self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
@@ -295,7 +299,7 @@ class Lives:
         actor.stop_soon()
         if actor.stack:
             self._helpers.put(actor.interrupt, None, "cancel")
-        self._decider.after(cell.config.safe_timeout, self._not_stopped, (actor, reason))
+        self._decider.after(min(cell.config.safe_timeout, self._share), self._not_stopped, (actor, reason))
 
     def _not_stopped(self, argument: tuple[DeviceActor, str]) -> None:
         actor, reason = argument
@@ -313,19 +317,32 @@ class Lives:
         self._leases.refuse_waiting(cell, cell.unavailable())
 
     def lose(self, cell: Cell, reason: str) -> None:
-        """Give a device's present life up: its thread may do nothing more through the framework."""
+        """End a device's present life by force, or give it up: its thread may do nothing more through the framework."""
         actor = cell.actor
         if actor is None:
             return
-        actor.give_up()
-        cell.abandoned = (*(lost for lost in cell.abandoned if not lost.down.done()), actor)
         cell.owes_safe = True
         cell.why = reason
+        if actor.killable:
+            self._helpers.put(self._kill, cell, actor, reason)
+            return
+        actor.give_up()
+        self._release_callers(cell, actor, reason)
+        cell.abandoned = (*(lost for lost in cell.abandoned if not lost.down.done()), actor)
+        self._supervise(ChildLost(cell.name, reason))
+
+    def _kill(self, cell: Cell, actor: DeviceActor, reason: str) -> None:
+        """Kill a driver's process: its actor hears of it at once, and the policy says what follows; for a helper."""
+        actor.look()
+        actor.kill()
+        self._release_callers(cell, actor, reason)
+
+    @staticmethod
+    def _release_callers(cell: Cell, actor: DeviceActor, reason: str) -> None:
         stack = actor.where()
         for call in (*actor.stack, *actor.unanswered):
             text = f"{cell.name}.{call.member.name}: {cell.name} was given up, because {reason}; it was here:\n{stack}"
             call.finish(None, CallTimeout(text, stack))
-        self._supervise(ChildLost(cell.name, reason))
 
     # -- how devices stand
 
@@ -359,19 +376,29 @@ class Lives:
 
     # -- the end
 
-    def stop_devices(self) -> None:
-        """Stop all devices, the last added first; `stopped` tells when, and which were lost."""
-        self._decider.post(self._stop_devices)
+    def stop_devices(self, seconds: float) -> None:
+        """Stop all devices within some seconds, the last added first; `stopped` tells when, and which were lost."""
+        self._decider.post(self._stop_devices, seconds)
 
-    def _stop_devices(self, _: Any) -> None:
+    def _stop_devices(self, seconds: float) -> None:
         self.closing = True
+        self._share = max(0.0, seconds) / max(1, len(self._cells))
         self._supervise(StopAll())
 
     def close(self) -> None:
         """Mark all devices as closed."""
         for cell in self._cells.values():
             cell.mailbox.close()
+            if cell.actor is not None and not cell.actor.down.done():
+                cell.actor.kill()
             self._stand(cell, DeviceState.CLOSED)
+
+
+def actor_class(cell: Cell) -> type[DeviceActor]:
+    """Return what owns a life of a device that is configured so."""
+    if cell.config.isolation == "process":
+        return IsolatedDeviceActor
+    return DirectDeviceActor if cell.config.direct else DeviceActor
 
 
 def short(error: BaseException | None) -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from actorlab.arguments import DeviceRef
 from actorlab.device import QUERY_MARK, Device
 from actorlab.driving.member import Member, invoke, read, where, write
 from actorlab.driving.travel import Stays
+from actorlab.quantities import checker_of, checker_of_value
 from actorlab.runtime.calls import call_held, call_outside
 from actorlab.runtime.direct_calls import direct_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from actorlab.quantities import Checker
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
 
@@ -59,6 +61,9 @@ class DeviceProxy(DeviceRef):
         if inspect.getattr_static(cls, name, None) is None and name not in known_members(self):
             text = f"{self._actorlab_name} ({cls.__name__}) has no attribute {name!r} to be set"
             raise AttributeError(text)
+        checker = self._actorlab_factory.checker(cls, name)
+        if checker is not None:
+            (value,), _ = checker.check(f"{where(self._actorlab_name, self._actorlab_path)}.{name}", (value,), {})
         send(self, Member(name, query=False, action=write, path=self._actorlab_path), value)
 
     def __dir__(self) -> Iterable[str]:
@@ -85,6 +90,7 @@ class ProxyFactory:
     def __init__(self, queries: tuple[str, ...] = ()) -> None:
         self._queries = queries
         self._classes: WeakKeyDictionary[type, type[DeviceProxy]] = WeakKeyDictionary()
+        self._checkers: WeakKeyDictionary[type, dict[str, Checker | None]] = WeakKeyDictionary()
 
     def proxy(
         self, cell: Cell, hold: Hold | None, cls: type, path: tuple[tuple[str, Any], ...], members: frozenset[str]
@@ -110,13 +116,26 @@ class ProxyFactory:
         """Return the member that reads an attribute."""
         return Member(name, self._is_query(cls, name, path, reads=True), read, path)
 
+    def checker(self, cls: type, name: str) -> Checker | None:
+        """Return what checks a method's arguments, or a value to be set; type hints are read at a member's first use.
+
+        Raises:
+            ConfigError: the units and ranges in the hints contradict each other.
+
+        """
+        known = self._checkers.setdefault(cls, {})
+        if name not in known:
+            static = inspect.getattr_static(cls, name, None)
+            known[name] = checker_of(static, cls) if is_called(static) else checker_of_value(cls, name)
+        return known[name]
+
     def _build(self, cls: type, path: tuple[tuple[str, Any], ...]) -> type[DeviceProxy]:
         space: dict[str, Any] = {"__class__": property(lambda _: cls), "__doc__": cls.__doc__}
         for name in dir(cls):
             if name.startswith("_") and name not in FORWARDED:
                 continue
             static = inspect.getattr_static(cls, name)
-            if isinstance(static, staticmethod | classmethod) or callable(static):
+            if is_called(static):
                 query = self._is_query(cls, name, path, reads=False)
                 space[name] = Method(static, Member(name, query, invoke, path))
             elif name not in FORWARDED:
@@ -153,6 +172,9 @@ class Method:
             bound = functools.partial(call_held, hold, member)
         else:
             bound = functools.partial(call_outside, own["_actorlab_cell"], member)
+        checker = own["_actorlab_factory"].checker(own["_actorlab_cls"], member.name)
+        if checker is not None:
+            bound = checked(bound, checker, where(own["_actorlab_name"], own["_actorlab_path"]) + "." + member.name)
         own[member.name] = bound
         return bound
 
@@ -170,6 +192,25 @@ class Value:
     def __set__(self, proxy: DeviceProxy, value: Any) -> None:
         """Be a data descriptor, so that reading comes here; `DeviceProxy.__setattr__` does the setting."""
         send(proxy, self._member._replace(query=False, action=write), value)
+
+
+def is_called(static: Any) -> bool:
+    """Tell whether what stands on a class is called, rather than read."""
+    kinds = (staticmethod, classmethod, functools.partialmethod, functools.singledispatchmethod)
+    return isinstance(static, kinds) or (callable(static) and not isinstance(static, type))
+
+
+def checked(bound: Callable[..., Any], checker: Checker, who: str) -> Callable[..., Any]:
+    """Put a check before a bound method: in the caller's thread, before anything is sent."""
+    check = checker.check
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = check(who, args, kwargs)
+        return bound(*args, **kwargs)
+
+    call.asked = target_of(bound)  # type: ignore[attr-defined]  # for `ask` …
+    call.check = functools.partial(check, who)  # type: ignore[attr-defined]  # … which sends another way
+    return call
 
 
 # -- using a proxy
@@ -223,4 +264,5 @@ def target_of(bound: Callable[..., Any]) -> tuple[Any, Member] | None:
     """Take a bound member of a proxy apart, for `ask`; None if it is something else."""
     if isinstance(bound, functools.partial) and bound.func in (call_held, call_outside):
         return bound.args[0], bound.args[1]
-    return getattr(bound, "asked", None)
+    asked: tuple[Any, Member] | None = getattr(cast("Any", bound), "asked", None)
+    return asked

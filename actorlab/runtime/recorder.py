@@ -68,8 +68,10 @@ class Recorder:
         ended = monotonic()
         self.calls += 1
         self.busy += ended - began
-        if args and (len(args) > 1 or args[0].__class__ not in SCALARS):
-            args = tuple(shown(arg) for arg in args)
+        for arg in args:
+            if arg.__class__ not in SCALARS:
+                args = tuple(shown(other) for other in args)
+                break
         self.recent.append((member, args, began, ended, "" if error is None else shown_error(error)))
         if ended - self._mark.at > WINDOW:
             self._before, self._mark = self._mark, Mark(ended, self.calls, self.busy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -17,6 +18,7 @@ Report = tuple[Callable[[Any], object], Any]
 """A handler of a deciding actor and its argument."""
 Job = Callable[[], Report | None]
 
+monotonic = time.monotonic
 PATIENCE: Final = 0.001
 """If all threads are busy and none has taken a job for so many seconds, some are added: one, then two, then four, …"""
 AT_ONCE: Final = 64
@@ -118,8 +120,9 @@ class Workers:
 
     def join(self, timeout: float) -> list[threading.Thread]:
         """Wait for idle threads to end, and return those that still work."""
+        until = monotonic() + timeout
         for thread in list(self._threads):
-            thread.join(timeout)
+            thread.join(max(0.0, until - monotonic()))
         return [thread for thread in self._threads if thread.is_alive()]
 
     def _look(self, _: Any) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -17,6 +15,7 @@ from pyvisa.errors import VisaIOError
 from actorlab.drivers import GarbledAnswer, Interrupted, VisaDevice
 from actorlab.simulation import Bench, Laser, Spectrometer
 from actorlab.simulation.faults import Fault
+from tests.drivers.conftest import elsewhere
 
 PATIENCE = 0.15
 LATE = 0.2
@@ -33,20 +32,6 @@ def laser(bench: Bench) -> Iterator[Laser]:
     with Laser(bench.resources["laser"], timeout=PATIENCE) as laser:
         laser.set_current(42)
         yield laser
-
-
-def elsewhere(function: Callable[[], object]) -> Future[object]:
-    """Run a function on a thread of its own."""
-    future: Future[object] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(function())
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the test looks at it
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def test_an_answer_that_comes_late_is_never_taken_for_that_of_the_next_query(bench: Bench, laser: Laser) -> None:
@@ -95,9 +80,10 @@ def test_garbage_is_a_fault_and_the_next_query_is_in_step(bench: Bench, laser: L
 def test_bytes_that_nobody_asked_for_are_thrown_away(bench: Bench, laser: Laser) -> None:
     bench.inject("laser", "garbage")
     laser.write("SOUR:CURR 43")
-    bench.wait_executed("laser", "SOUR:CURR 43")
+    laser.write("SOUR:CURR 44")
+    bench.wait_executed("laser", "SOUR:CURR 44")  # so that what came of the first is on its way
 
-    assert laser.current() == 43
+    assert laser.current() == 44
 
 
 def test_a_dropped_connection_is_noticed_at_once_and_the_command_was_not_executed(bench: Bench, laser: Laser) -> None:

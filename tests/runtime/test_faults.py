@@ -544,7 +544,7 @@ def test_a_device_that_owes_its_safe_state_is_not_disconnected_before_it_is_safe
         ask(lamp.block, gate)
         gate.reached()
         lab.emergency_stop("smoke")
-        lab.lab_actor.lives.stop_devices()
+        lab.lab_actor.lives.stop_devices(5)
         lab.ask(lambda: None)
         gate.open()
     assert log == ["made", "safe"]
