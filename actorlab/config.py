@@ -34,6 +34,7 @@ from actorlab.core.restart import RestartPolicy
 from actorlab.device import DeviceConfig
 from actorlab.drivers.visa import VisaDevice
 from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable
+from actorlab.quantities import ReadBack
 from actorlab.runtime.devices import Adding
 from actorlab.runtime.lab import Lab
 from actorlab.simulation.bench import Bench
@@ -272,6 +273,7 @@ class DeviceEntry(Section):
     optional: bool = False
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False
+    read_back: dict[str, ReadBack] = {}
     mailbox: Annotated[int, Field(gt=0)] = 1024
 
     @property

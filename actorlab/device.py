@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
+from actorlab.quantities import ReadBack
 
 __all__ = ["Configured", "Device", "DeviceConfig", "query"]
 
@@ -60,6 +61,8 @@ class DeviceConfig:
     there is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and
     `idempotent` name members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
 
+    `read_back` names setters whose value is to be read back: ``{"set_wavelength": ReadBack("wavelength", 0.01, 2)}``.
+
     ``isolation="process"`` puts the driver into a process of its own, which is killed when it hangs. With `direct` the
     calls of whoever holds the device run in the caller's own thread: a call costs as little as a method call and a
     lock, but its running time has no limit, nothing else is answered meanwhile, and the driver must not mind being
@@ -79,6 +82,7 @@ class DeviceConfig:
     optional: bool = False
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False
+    read_back: Mapping[str, ReadBack] = field(default_factory=dict[str, ReadBack])
     mailbox: int = 1024
     _given: ClassVar[tuple[str, ...]] = ()
 

@@ -17,6 +17,7 @@ __all__ = [
     "LeaseTimeout",
     "MailboxFull",
     "NotLeased",
+    "NotReached",
     "RunCancelled",
     "RunTimeout",
     "WorkflowError",
@@ -70,6 +71,15 @@ class CallTimeout(ActorLabError):
     def __init__(self, message: str, stack: str = "") -> None:
         super().__init__(message)
         self.stack = stack
+
+
+class NotReached(ActorLabError):
+    """A value was set, but reading it back says something else: `wanted` and `found` tell what."""
+
+    def __init__(self, message: str, *, wanted: object = None, found: object = None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.found = found
 
 
 class NotLeased(ActorLabError):
