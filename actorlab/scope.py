@@ -34,6 +34,14 @@ class Scope:
         """Keep other calls out between a driver's write and its read."""
         return nullcontext()
 
+    def follow(self, generator: Any) -> Any:
+        """Run a generator to its end, taking what it yields as its progress, and return its value."""
+        while True:
+            try:
+                next(generator)
+            except StopIteration as end:
+                return end.value
+
     def forbid(self, what: str) -> None:
         """Raise if `what` (a device call, a wait, …) isn't allowed here."""
 

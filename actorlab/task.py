@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from actorlab.arguments import Args, Kwargs, find_devices, run_in_its_lab
+from actorlab.body_kinds import BodyKind, kind_of, starter_of
 from actorlab.cleanup import cleanup, plain_workflow
 from actorlab.definition import Definition
 from actorlab.errors import ConfigError, WorkflowError
@@ -42,6 +43,9 @@ class Task(Generic[P, R]):
     name: str
     options_: Options
     definition: Definition
+    kind: BodyKind
+    start: Callable[P, R]
+    """What runs the body to its end in the present thread."""
 
     def __init__(self, function: Callable[P, R], options: Options | None = None) -> None:
         if not callable(function):
@@ -50,13 +54,15 @@ class Task(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self.definition = Definition(function)
+        self.kind = kind_of(function)
+        self.start = starter_of(function, self.kind)
         self._set(options or PLAIN_OPTIONS)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run in a lab's way where there is one: as a step, or as a run; else call the function."""
         answer = answer_of(self, args, kwargs)
         if answer is None:
-            return self.function(*args, **kwargs)
+            return self.start(*args, **kwargs)
         value: R = answer[0]
         return value
 
@@ -99,8 +105,8 @@ class Workflow(Task[P, R]):
 
     def __init__(self, function: Callable[P, R], options: Options | None = None) -> None:
         super().__init__(function, options)
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            message = f"workflow {self.name} is a coroutine or a generator: it only calls tasks, so use a plain `def`"
+        if self.kind is not BodyKind.FUNCTION:
+            message = f"workflow {self.name} is a {self.kind.value}: it only calls tasks, so use a plain `def`"
             raise WorkflowError(message)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

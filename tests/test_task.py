@@ -148,7 +148,7 @@ def test_the_scope_of_a_lab_answers_the_calls_of_tasks_and_takes_the_clean_ups()
 def test_a_workflow_that_could_not_be_drawn_is_refused_at_once() -> None:
     async def later() -> None: ...
 
-    with pytest.raises(WorkflowError, match=r"later is a coroutine or a generator.*plain `def`"):
+    with pytest.raises(WorkflowError, match=r"later is a coroutine.*plain `def`"):
         workflow(later)
 
 

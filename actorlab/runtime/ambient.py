@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from actorlab.driving.member import Member, performed
 from actorlab.kernel import Reply
+from actorlab.runtime.async_body import AsyncBody
 from actorlab.runtime.body import Body
 from actorlab.runtime.calls import ask_held, ask_outside, call_held, call_outside
 from actorlab.runtime.plain_run import PlainRun
@@ -34,9 +35,27 @@ def sleep(seconds: float) -> None:
     current.get().sleep(seconds)
 
 
-def checkpoint() -> None:
-    """Let a cancellation or a pause take effect here."""
-    current.get().checkpoint()
+def checkpoint() -> Awaitable[None]:
+    """Let a cancellation or a pause take effect here; an asynchronous body awaits it."""
+    scope = current.get()
+    scope.checkpoint()
+    return COME_BY if not isinstance(scope, AsyncBody) else ComeBy(scope)
+
+
+class ComeBy:
+    """The awaitable half of a checkpoint; where nothing is asynchronous it is nothing."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: AsyncBody | None) -> None:
+        self._body = body
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._body is not None:
+            yield from self._body.come_by().__await__()
+
+
+COME_BY: Final = ComeBy(None)
 
 
 def progress(done: float, total: float | None = None, message: str = "") -> None:
@@ -44,21 +63,43 @@ def progress(done: float, total: float | None = None, message: str = "") -> None
     current.get().progress(done, total, message)
 
 
-def track(items: Iterable[T], message: str = "") -> Iterator[T]:
-    """Yield the items, telling the progress; each is a checkpoint at which the run can be cancelled or paused.
+class Tracked(Generic[T]):
+    """Items whose progress is told as they are gone through, by ``for`` or by ``async for``."""
+
+    def __init__(self, items: Iterable[T], message: str) -> None:
+        self._items = items
+        self._message = message
+        self._total = len(items) if isinstance(items, Sized) else None
+
+    def __iter__(self) -> Iterator[T]:
+        for done, item in enumerate(self._items):
+            scope = current.get()
+            scope.progress(done, self._total, self._message)
+            scope.checkpoint()
+            yield item
+        self._end()
+
+    async def __aiter__(self) -> AsyncGenerator[T]:
+        for done, item in enumerate(self._items):
+            current.get().progress(done, self._total, self._message)
+            await checkpoint()
+            yield item
+        self._end()
+
+    def _end(self) -> None:
+        if self._total is not None:
+            current.get().progress(self._total, self._total, self._message)
+
+
+def track(items: Iterable[T], message: str = "") -> Tracked[T]:
+    """Go through items, telling the progress; each is a checkpoint at which the run can be cancelled or paused.
+
+    In an asynchronous body: ``async for item in track(items):``.
 
     >>> [2 * number for number in track([1, 2, 3], "doubling")]
     [2, 4, 6]
     """
-    total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]  # just asked for
-    done = 0
-    for done, item in enumerate(items):
-        scope = current.get()
-        scope.progress(done, total, message)
-        scope.checkpoint()
-        yield item
-    if total is not None:
-        current.get().progress(total, total, message)
+    return Tracked(items, message)
 
 
 def shield(seconds: float) -> AbstractContextManager[None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import traceback
 from _thread import get_ident
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from actorlab.body_kinds import progress_in
 from actorlab.errors import (
     Cancelled,
     DeviceBusy,
@@ -14,6 +16,7 @@ from actorlab.errors import (
     NotLeased,
 )
 from actorlab.kernel import FOREVER, Reply
+from actorlab.kernel.frames import frame_of
 from actorlab.scope import Scope
 
 if TYPE_CHECKING:
@@ -89,6 +92,9 @@ class Body(Scope):
     the body is fenced. A wait is registered first, then the alarm is looked at, then one waits; so the deciding thread,
     which sets the alarm and then looks who waits, misses nobody.
     """
+
+    on_loop: ClassVar[bool] = False
+    """Whether it runs on the lab's event loop, where nothing may block."""
 
     __slots__ = (
         "_asks", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended", "fenced", "holds", "index",
@@ -215,6 +221,45 @@ class Body(Scope):
     def log(self, event: str, fields: dict[str, Any]) -> None:
         """Log in the run's name."""
         self.actor.logged(self, event, fields)
+
+    def follow(self, generator: Any) -> Any:
+        """Run a generator to its end: each thing it yields is its progress, and a checkpoint."""
+        try:
+            report = next(generator)
+            while True:
+                try:
+                    self.report(report)
+                    self.checkpoint()
+                except BaseException as error:  # noqa: BLE001 - the generator's to clean up after
+                    report = generator.throw(error)
+                else:
+                    report = next(generator)
+        except StopIteration as end:
+            return end.value
+        finally:
+            generator.close()
+
+    def report(self, report: Any) -> None:
+        """Take what a generator yields as its progress.
+
+        Raises:
+            TypeError: it can't be read as one.
+
+        """
+        try:
+            told = progress_in(report)
+        except TypeError as error:
+            text = f"{self.name}: {error}"
+            raise TypeError(text) from None
+        if told is not None:
+            self.progress(*told)
+
+    def stop(self) -> None:
+        """End it, if there is a way other than its alarm; a thread has none."""
+
+    def where(self) -> str:
+        """Return where it is, as text."""
+        return "".join(traceback.format_stack(frame)) if (frame := frame_of(self.thread)) else ""
 
     # -- devices
 

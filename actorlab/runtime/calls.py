@@ -82,8 +82,8 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
     try:
         if body.alarm:
             body.meet(me)
-        if "actor" in here.__dict__:
-            raise own_thread(hold.cell)
+        if here.__dict__:
+            raise not_here(hold.cell, member)
         mailbox = hold.cell.mailbox
         if mailbox.life != hold.life:
             hold.renew(mailbox, member)
@@ -122,6 +122,8 @@ def call_outside(cell: Cell, member: Member, *args: Any, **kwargs: Any) -> Any:
         hold = scope_hold(scope, cell, member)
         if hold is not None:
             return call_held(hold, member, *args, **kwargs)
+    if here.__dict__:
+        raise not_here(cell, member)
     call = send_outside(cell, member, args, kwargs)
     wait_on(call, cell, cell.config.timeout, OUTSIDE_WAITING, None)
     error = call._outcomes[0][1]  # noqa: SLF001 - the hot path
@@ -235,6 +237,14 @@ def busy(cell: Cell, member: Member) -> DeviceBusy:
     who = cell.holder or "somebody"
     text = f"{cell.name}.{member.name} is a command, and {cell.name} is held by {who}{queue}; queries are answered"
     return DeviceBusy(text)
+
+
+def not_here(cell: Cell, member: Member) -> AskDeadlock:
+    """Make the error for a thread that may not wait: a device's own, or that of the lab's event loop."""
+    if "actor" in here.__dict__:
+        return own_thread(cell)
+    call = f"{cell.name}.{member.name}"
+    return AskDeadlock(f"{call} was called on the lab's event loop, where nothing may block: await ask({call}, …)")
 
 
 def own_thread(cell: Cell) -> AskDeadlock:

@@ -21,6 +21,7 @@ from actorlab.runtime.devices import Devices
 from actorlab.runtime.events import EventLog
 from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
+from actorlab.runtime.loop import LabLoop
 from actorlab.runtime.making import RunMaker
 from actorlab.runtime.run_actor import RunActor
 from actorlab.runtime.status import DeviceStatus, status_of
@@ -78,6 +79,7 @@ class Lab:
         self.events = EventLog()
         self.decider = Decider(f"actorlab {name}", self._panic)
         self.workers = Workers(f"actorlab {name}", self.decider)
+        self.loop = LabLoop(f"actorlab {name}")
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
         if max_runs is not None:
             places["runs"] = max_runs
@@ -467,6 +469,8 @@ class Lab:
     def _close_threads(self, lost: tuple[str, ...]) -> None:
         self.ask(self.lab_actor.close)
         self.workers.close()
+        if not self.loop.close():
+            logging.getLogger("actorlab").error("lab %s: a body blocks the event loop, and doesn't end", self.name)
         self.decider.close()
         self.decider.thread.join(CLOSING)
         self._closed = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import random
 import time
-import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -21,13 +20,13 @@ from actorlab.errors import (
     LeaseTimeout,
 )
 from actorlab.kernel import Actor, Reply
-from actorlab.kernel.frames import frame_of
+from actorlab.runtime.async_body import AsyncBody
 from actorlab.runtime.body import Body, Hold
 from actorlab.runtime.calls import Call
 from actorlab.runtime.loans import Loans
 from actorlab.runtime.outcome import error_of
 from actorlab.runtime.run import Progress, Run, StepView
-from actorlab.runtime.running import guarded, run_body
+from actorlab.runtime.running import guarded, run_body, run_on_loop
 from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
 from actorlab.task import PLAIN_OPTIONS, Options
 from actorlab.unknown import Unknown, value_of
@@ -205,10 +204,17 @@ class RunActor(Actor):
 
     def stand(self, body: Body) -> None:
         """Let a body stand still until it is freed; from its own thread."""
-        gate = self._gate
-        if self.holding_bodies and gate is not None:
-            self._decider.post(self.on, ev.Stood(body.index))
+        gate = self.stood(body)
+        if gate is not None:
             body.wait(gate)
+
+    def stood(self, body: Body) -> Reply[None] | None:
+        """Take note that a body stands, and return what it waits for; None: go on. From any thread."""
+        gate = self._gate
+        if not self.holding_bodies or gate is None:
+            return None
+        self._decider.post(self.on, ev.Stood(body.index))
+        return gate
 
     def told_progress(self, body: Body, done: float, total: float | None, message: str) -> None:
         """Take note of a body's progress; from its own thread."""
@@ -322,11 +328,21 @@ class RunActor(Actor):
         if step in self.core.spec.units:
             self._start_unit(step, attempt, work)
             return
-        body = Body(self, step, attempt, self.id if len(self.work) == 1 else f"{self.id}/{work.name}")
+        on_loop = work.task.kind.on_loop
+        kind = AsyncBody if on_loop else Body
+        body = kind(self, step, attempt, self.id if len(self.work) == 1 else f"{self.id}/{work.name}")
         self.bodies[step] = body
         if self.cells:
             self._take(body, work, fresh=attempt > 1)
-        self.lab.workers.put(partial(run_body, body, work))
+        self._put_to_work(body, work)
+
+    def _put_to_work(self, body: Body, work: Work) -> None:
+        """Have a body run: by a worker, or on the lab's loop."""
+        if isinstance(body, AsyncBody):
+            context = contextvars.copy_context() if self.context is None else self.context.copy()
+            self.lab.loop.start(partial(run_on_loop, body, work), context, body.began)
+        else:
+            self.lab.workers.put(partial(run_body, body, work))
 
     def _take(self, body: Body, work: Work, *, fresh: bool) -> None:
         """Write the tokens of a body's devices."""
@@ -394,13 +410,20 @@ class RunActor(Actor):
         if body is None:
             return
         shield = body.sound(reason)
-        self._end_waits(body, shielded=False)
+        if not body.on_loop:
+            self._end_waits(body, shielded=False)
+        elif not shield:
+            body.stop()
         if shield > 0:
             self._extra_grace = max(self._extra_grace, shield)
             self._timer(shield, self._shield_over, body)
 
     def _shield_over(self, body: Body) -> None:
-        if not body.ended:
+        if body.ended:
+            return
+        if body.on_loop:
+            body.stop()
+        else:
             self._end_waits(body, shielded=True)
 
     def _end_waits(self, body: Body, *, shielded: bool) -> None:
@@ -423,8 +446,8 @@ class RunActor(Actor):
         self._give_up(body)
         body.fence(self.lost)
         self._end_waits(body, shielded=True)
-        stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(body.thread)) else ""
-        self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{stack}",)
+        self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{body.where()}",)
+        body.stop()
 
     def _fence(self, _: ev.Fence) -> None:
         for step in list(self.bodies):
@@ -486,13 +509,14 @@ class RunActor(Actor):
 
     def _start_cleanup(self, action: ev.StartCleanup) -> None:
         work = self.cleanups[action.number]
-        body = Body(self, -1 - action.number, 1, f"{self.id}/{work.name}")
+        kind = AsyncBody if work.task.kind.on_loop else Body
+        body = kind(self, -1 - action.number, 1, f"{self.id}/{work.name}")
         body.reason = self.core.reason
         self.bodies[body.index] = body
         self._take(body, work, fresh=True)
         bound = work.task.options_.timeout or self.lab.cancel_grace
         self._timer(bound, self._cleanup_late, (action.number, body, bound))
-        self.lab.workers.put(partial(run_body, body, work))
+        self._put_to_work(body, work)
 
     def _cleanup_late(self, argument: tuple[int, Body, float]) -> None:
         index, body, bound = argument
@@ -503,6 +527,7 @@ class RunActor(Actor):
         self._give_up(body)
         body.fence()
         self._end_waits(body, shielded=True)
+        body.stop()
         self.on(ev.CleanupEnded(index, TimeoutError(text)))
 
     def cleanup_ended(self, argument: tuple[int, Body, BaseException | None]) -> None:

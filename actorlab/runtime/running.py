@@ -15,10 +15,11 @@ from actorlab.unknown import Unknown, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actorlab.runtime.async_body import AsyncBody
     from actorlab.runtime.body import Body
     from actorlab.runtime.work import Work
 
-__all__ = ["guarded", "run_body"]
+__all__ = ["guarded", "run_body", "run_on_loop"]
 
 
 def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
@@ -37,6 +38,40 @@ def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
 
 def perform(body: Body, work: Work) -> Any:
     """Call a body's function, with values in place of unknowns and handles in place of devices."""
+    args, kwargs = arguments(body, work)
+    task = work.task
+    value = body.execute(task.start if type(task) is Task else task, args, kwargs)
+    if (value.__class__ not in SCALARS) and find_devices((value,), {}):
+        raise returned_device(body)
+    return value
+
+
+async def run_on_loop(body: AsyncBody, work: Work) -> None:
+    """Run an asynchronous body, on the lab's loop, and tell how it ended."""
+    value: Any = None
+    error: BaseException | None = None
+    actor = body.actor
+    try:
+        args, kwargs = arguments(body, work)
+        value = await body.perform(work.task.function, work.task.kind, args, kwargs)
+        if find_devices((value,), {}):
+            raise returned_device(body)  # noqa: TRY301 - as in a thread
+    except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
+        error = body.outcome_of(raised)
+    if body.index < 0:
+        actor.lab.decider.post(actor.cleanup_ended, (-1 - body.index, body, error))
+    else:
+        actor.lab.decider.post(actor.body_ended, (body.index, body.attempt, value, error))
+
+
+def returned_device(body: Body) -> WorkflowError:
+    """Make the error for a body that returned a device."""
+    text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
+    return WorkflowError(text)
+
+
+def arguments(body: Body, work: Work) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Enter a body's scope, and return its arguments."""
     current.set(body)
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -45,12 +80,7 @@ def perform(body: Body, work: Work) -> Any:
         args, kwargs = tuple([values[step] for step in work.inputs]), {}
     else:
         args, kwargs = replace(work.args, work.kwargs, substitute(body))
-    task = work.task
-    value = body.execute(task.function if type(task) is Task else task, args, kwargs)
-    if (value.__class__ not in SCALARS) and find_devices((value,), {}):
-        text = f"{body.name} returned a device: devices stay in the lab, so pass the device to whoever uses it"
-        raise WorkflowError(text)
-    return value
+    return args, kwargs
 
 
 def substitute(body: Body) -> Callable[[Any], Any]:

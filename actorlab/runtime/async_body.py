@@ -1,0 +1,152 @@
+"""Run an asynchronous body on the lab's loop: cancelled by asyncio's own means, and never blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from actorlab.body_kinds import BodyKind, constructed
+from actorlab.errors import AskDeadlock, Cancelled
+from actorlab.kernel import FOREVER, Reply
+from actorlab.runtime.body import Body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.runtime.run import Run
+
+__all__ = ["AsyncBody"]
+
+
+class AsyncBody(Body):
+    """One execution of a coroutine or an asynchronous generator.
+
+    A cancellation reaches it as asyncio's, at its next `await`. What would block raises, and names what to await.
+    """
+
+    __slots__ = ("_stopping", "task")
+
+    on_loop = True
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    # -- from the deciding thread
+
+    def stop(self) -> None:
+        """Have its task cancelled; once more each time."""
+        self._stopping = True
+        self.actor.lab.loop.call(self._cancel)
+
+    def _cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel(self.reason)
+
+    def began(self, task: asyncio.Task[None]) -> None:
+        """Take note of its task, on the loop; it may have been cancelled before."""
+        self.task = task
+        if self._stopping:
+            task.cancel(self.reason)
+
+    def where(self) -> str:
+        """Return where it is, as text."""
+        frames = self.task.get_stack() if self.task is not None else []
+        return "".join(traceback.format_list([f for frame in frames for f in traceback.extract_stack(frame, limit=1)]))
+
+    # -- what would block
+
+    def wait(self, reply: Reply[Any], timeout: float = FOREVER) -> bool:
+        """Refuse to block, unless there is nothing to wait for."""
+        del timeout
+        if not reply.done():
+            self.refuse_to_block("a wait", "await what you wait for")
+        return True
+
+    def sleep(self, seconds: float) -> None:
+        """Refuse to block."""
+        del seconds
+        self.refuse_to_block("sleep(…)", "await asyncio.sleep(…)")
+
+    def result_of(self, run: Run[Any], timeout: float | None) -> None:
+        """Refuse to block, unless the run has ended."""
+        del timeout
+        if not run.done():
+            self.refuse_to_block(f"{run.id}.result()", "await the run")
+
+    def refuse_to_block(self, what: str, instead: str) -> NoReturn:
+        """Raise for a verb that would block the loop.
+
+        Raises:
+            AskDeadlock: always.
+
+        """
+        text = f"{self.name} used {what} on the lab's event loop, where nothing may block: {instead}"
+        raise AskDeadlock(text)
+
+    # -- checkpoints
+
+    def checkpoint(self) -> None:
+        """Raise if it was fenced; a cancellation comes by asyncio, and a pause at an awaited checkpoint."""
+        if self.fenced or self.ended:
+            self.meet(0)
+
+    async def come_by(self) -> None:
+        """Let a cancellation or a pause take effect, and others have their turn."""
+        await asyncio.sleep(0)
+        while self.actor.holding_bodies and not self._shielded:
+            gate = self.actor.stood(self)
+            if gate is None:
+                return
+            await gate
+
+    # -- its task
+
+    async def perform(
+        self, function: Callable[..., Any], kind: BodyKind, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run the body, then wait for its children and for what it asked."""
+        begun = constructed(function, args, kwargs)
+        value = None
+        if kind is BodyKind.COROUTINE:
+            value = await begun
+        else:
+            await self._follow(begun)
+        await self._settle()
+        return value
+
+    async def _follow(self, generator: Any) -> None:
+        try:
+            async for report in generator:
+                self.report(report)
+                await self.come_by()
+        finally:
+            await generator.aclose()
+
+    async def _settle(self) -> None:
+        for call in self._asks or ():
+            try:
+                await call
+            except Exception as error:  # noqa: BLE001 - nobody waited for it: it is logged, as in any body
+                self.log("an asked call failed", {"call": call.member.name, "error": repr(error)})
+        for child in self.children:
+            if not child.done():
+                await self._end_of(child)
+            if not child.observed:
+                child.result()
+
+    @staticmethod
+    async def _end_of(child: Run[Any]) -> None:
+        """Wait for a child's end, however it ends."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        child.reply.when_done(lambda _: loop.call_soon_threadsafe(ended.set))
+        await ended.wait()
+
+    def outcome_of(self, error: BaseException | None) -> BaseException | None:
+        """Translate asyncio's cancellation into the run's."""
+        if isinstance(error, asyncio.CancelledError) and self.alarm:
+            return Cancelled(self.reason)
+        return error
