@@ -36,6 +36,7 @@ from actorlab.runtime.ambient import (
     spawn,
     track,
 )
+from actorlab.runtime.interlocks import Interlock
 from actorlab.runtime.lab import Lab
 from actorlab.runtime.run import Run
 from actorlab.task import Shared, cleanup, task, workflow
@@ -52,6 +53,7 @@ __all__ = [
     "DeviceFault",
     "DeviceQuarantined",
     "DeviceUnavailable",
+    "Interlock",
     "Lab",
     "LeaseLost",
     "LeaseTimeout",

@@ -95,7 +95,7 @@ def table_of(statuses: dict[str, DeviceStatus]) -> Table:
 def what_is_wrong(status: DeviceStatus) -> str:
     """Say why a device doesn't serve, and what it owes."""
     if status.state.value in ("idle", "busy"):
-        return ""
+        return "; ".join(status.vetoes)
     retry = "" if status.retry_in is None else f"; again in {status.retry_in:.1f} s"
     owes = "; not known to be safe" if status.owes_safe else ""
     hung = "".join(f"; {lost.thread} hangs on" for lost in status.abandoned)

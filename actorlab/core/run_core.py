@@ -220,11 +220,12 @@ class RunCore:
         self._out.append(ASK_LEASE)
 
     def _granted(self, event: Granted, now: float) -> None:
-        del event
         if self.state is not S.WAITING or self.final is not S.SUCCEEDED:  # stopped meanwhile: it gives the lease back
             return
         self._move(S.RUNNING)
         self._start_clock(now)
+        if event.pause:
+            self._pause(Pause(event.pause), now)
         ready = self._countdown.ready()
         if not ready:
             self._settle_if_still(now)

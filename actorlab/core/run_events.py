@@ -58,7 +58,9 @@ class Begun(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """It has its lease."""
+    """It has its lease; with a reason for a pause it begins paused."""
+
+    pause: str = ""
 
 
 class Refused(NamedTuple):

@@ -17,6 +17,7 @@ from actorlab.errors import (
 )
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import frame_of
+from actorlab.runtime.calls import ask_held, call_held
 from actorlab.scope import Scope
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class Hold:
         self.passes: list[bool] = NO_PASSES
         """If the device is direct: not empty while this body's threads may call it themselves."""
         self.pass_life = 0
+
+    def call(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the device in the body's name, and wait for the answer."""
+        return call_held(self, member, *args, **kwargs)
+
+    def ask(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Send a call in the body's name, and return it as its reply."""
+        return ask_held(self, member, args, kwargs)
 
     def renew(self, mailbox: LifeMailbox, member: Member) -> None:
         """Take note of the life that is used now.

@@ -10,7 +10,7 @@ from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.driving.travel import Stays
-from actorlab.errors import ActorStopped, AskDeadlock, CallTimeout, Cancelled, DeviceBusy, NotLeased
+from actorlab.errors import ActorLabError, ActorStopped, AskDeadlock, CallTimeout, Cancelled, DeviceBusy, NotLeased
 from actorlab.kernel import FOREVER, HOLDER, OTHERS, Message
 from actorlab.kernel.actor import here
 from actorlab.scope import PLAIN, current
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actorlab.driving.member import Member
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.sampling import Glance
 
 __all__ = ["Call", "ask_held", "ask_outside", "call_held", "call_outside"]
 
@@ -121,7 +122,7 @@ def call_outside(cell: Cell, member: Member, *args: Any, **kwargs: Any) -> Any:
     if scope is not PLAIN:
         hold = scope_hold(scope, cell, member)
         if hold is not None:
-            return call_held(hold, member, *args, **kwargs)
+            return hold.call(member, args, kwargs)
     if here.__dict__:
         raise not_here(cell, member)
     call = send_outside(cell, member, args, kwargs)
@@ -165,7 +166,7 @@ def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[
     if scope is not PLAIN:
         hold = scope_hold(scope, cell, member)
         if hold is not None:
-            return ask_held(hold, member, args, kwargs)
+            return hold.ask(member, args, kwargs)
     call = send_outside(cell, member, args, kwargs)
     cell.lab_actor.limits.watch(cell, call, OUTSIDE_WAITING)
     return call
@@ -177,7 +178,7 @@ def send_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict
         raise own_thread(cell)
     cell.lab_actor.refuse_in_fork()
     if cell.token is not None and not member.query:
-        raise busy(cell, member)
+        raise refusal(cell, member)
     call = Call(OTHERS, None, cell, member, args, kwargs)
     try:
         cell.mailbox.put_from_outside(call)
@@ -215,7 +216,7 @@ def wait_on(call: Call, cell: Cell, running: float, waiting: float | None, body:
         call.wait(left)
 
 
-def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | None:
+def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | Glance | None:
     """Ask the scope in which this code runs for its hold on a device; None says: call from outside.
 
     Raises:
@@ -228,6 +229,11 @@ def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | None:
         scope.forbid(f"{cell.name}.{member.name}")
         return None
     return hold_for(cell, member)  # type: ignore[no-any-return]  # the scope of a body, by its own class
+
+
+def refusal(cell: Cell, member: Member) -> ActorLabError:
+    """Make the error for a command of somebody who holds nothing."""
+    return cell.vetoed(member) if cell.vetoes else busy(cell, member)
 
 
 def busy(cell: Cell, member: Member) -> DeviceBusy:
@@ -262,8 +268,10 @@ def as_seen_by_caller(error: BaseException, cell: Cell) -> BaseException:
 
 def stale(call: Call, cell: Cell) -> Exception:
     """Make the error for a call whose token isn't the device's."""
+    if call.token is cell.rightful:  # so it is nobody else's: the device was given up, or an interlock keeps all out
+        return cell.unavailable() if cell.mailbox.closed else cell.vetoed(call.member)
     if call.lane == HOLDER:
         now = f"; it is held by {cell.holder} now" if cell.holder else ""
         text = f"{cell.name} refuses {call.member.name}: the lease it was sent under has ended or is lent out{now}"
         return NotLeased(text)
-    return busy(cell, call.member)
+    return refusal(cell, call.member)

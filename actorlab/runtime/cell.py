@@ -51,6 +51,8 @@ SECOP: Final = {
 
 NOBODY: Final = None
 """The token of a device that nobody holds: it accepts calls from outside runs."""
+VETO: Final = object()
+"""The token of a device to which interlocks refuse all commands: nobody's."""
 
 
 class LifeMailbox(Mailbox):
@@ -72,7 +74,7 @@ class Cell:
     __slots__ = (
         "__weakref__", "abandoned", "actor", "args", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
         "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "recorder", "restarts", "retry_at",
-        "shared_by", "since", "standing", "token", "why",
+        "rightful", "shared_by", "since", "standing", "token", "vetoes", "why",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +96,10 @@ class Cell:
         self.lab_actor = lab_actor
         self.cls: type = factory if isinstance(factory, type) else object
         self.token: object | None = NOBODY
+        self.rightful: object | None = NOBODY
+        """The token that the leases give; `token` is the same, unless there are vetoes."""
+        self.vetoes: dict[object, str] = {}
+        """Which interlocks refuse every command, and why; replaced, never changed."""
         self.holder = ""
         self.shared_by: tuple[str, ...] = ()
         self.life = 0
@@ -113,12 +119,29 @@ class Cell:
         self.proxies = ProxyFactory(config.queries)
 
     def entitle(self, token: object | None) -> None:
-        """Accept this token and no other from now on; for the deciding thread."""
+        """Accept this token and no other from now on, unless there are vetoes; for the deciding thread."""
+        self.rightful = token
         before = self.token
-        self.token = token
+        self.token = VETO if self.vetoes else token
         passes = getattr(before, "passes", None)
         if passes:  # a pass for direct calls: it is taken after the token has changed
             passes.clear()
+
+    def veto(self, by: object, why: str) -> None:
+        """Refuse every command until `by` allows them again; for the deciding thread."""
+        self.vetoes = {**self.vetoes, by: why}
+        self.entitle(self.rightful)
+
+    def allow(self, by: object) -> None:
+        """Take back the veto of `by`, if there is one; for the deciding thread."""
+        if by in self.vetoes:
+            self.vetoes = {other: why for other, why in self.vetoes.items() if other is not by}
+            self.entitle(self.rightful)
+
+    def vetoed(self, member: Member) -> DeviceUnavailable:
+        """Make the error for a command that is vetoed."""
+        why = "; ".join(self.vetoes.values()) or "it was refused for a reason that has gone since"
+        return DeviceUnavailable(f"{self.name}.{member.name} is a command, and {why}; queries are answered")
 
     def part(self, hold: Hold | None, member: Member, args: tuple[Any, ...], found: Stays) -> Any:
         """Make the proxy of an object that stayed with the device."""

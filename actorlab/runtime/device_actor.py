@@ -421,7 +421,9 @@ class DeviceActor(ThreadActor):
     def _end_in_progress(self, call: Call | None, why: str) -> bool:
         top = self.stack[-1] if self.stack else None
         call = call or top
-        if call is None or call not in self.stack or (call.lane < HOLDER and why == "urgent"):
+        if call is None or call not in self.stack:
+            return False
+        if call.lane < HOLDER and not call.query and why == "urgent":  # it does itself what is urgent
             return False
         if not call.why:
             self.look()

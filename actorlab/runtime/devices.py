@@ -61,7 +61,9 @@ class Devices:
         self._refuse_second_name(name, args)
         cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
         self.cells[name] = cell
-        return Adding(cell, self._lab_actor.lives.add(cell))
+        first = self._lab_actor.lives.add(cell)
+        self._lab_actor.interlocks.added(cell)
+        return Adding(cell, first)
 
     def connected(self, adding: Adding) -> Any:
         """Wait for a device that is being added, and return its proxy; an optional one may be absent.

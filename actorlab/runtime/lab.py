@@ -9,9 +9,10 @@ import time
 from collections import deque
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, cast, overload
 
 from actorlab.arguments import device_name, find_devices
+from actorlab.core.interlock import InterlockCore
 from actorlab.errors import AskDeadlock, ConfigError, NotLeased
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
@@ -19,6 +20,7 @@ from actorlab.runtime.cell import Cell
 from actorlab.runtime.decider import Decider
 from actorlab.runtime.devices import Devices
 from actorlab.runtime.events import EventLog
+from actorlab.runtime.interlocks import names_of
 from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.loop import LabLoop
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from actorlab.runtime.cell import DeviceState
+    from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.run import Run
 
 __all__ = ["Lab"]
@@ -279,8 +282,52 @@ class Lab:
         return reply
 
     def rearm(self) -> None:
-        """Let devices accept commands again after an emergency stop."""
-        self.ask(self.lab_actor.safety.rearm)
+        """Let devices accept commands again after an emergency stop.
+
+        Raises:
+            ActorLabError: an interlock that stops everything is still tripped.
+
+        """
+        self.ask(self._rearm)
+
+    def _rearm(self) -> None:
+        self.lab_actor.interlocks.check_rearm()
+        self.lab_actor.safety.rearm()
+
+    def interlock(
+        self,
+        condition: Callable[[], SupportsFloat],
+        then: Then,
+        *,
+        devices: object = None,
+        period: float = 1.0,
+        grace: float | None = None,
+        hysteresis: float = 0.0,
+        message: str = "",
+    ) -> Interlock:
+        """Watch a condition, and act while it isn't well: `lambda: chiller.flow() > 1.0`.
+
+        It reads devices by the lab's own proxies, queries only, every `period` seconds, and gives true or false, or a
+        margin: a number that is well above 0, and clears the interlock once it is more than `hysteresis`. What can't be
+        read for `period` + `grace` seconds (`grace` is one more `period`, unless it is given) has tripped. Then
+
+        - "veto": commands to `devices` (all of the lab, unless some are given) are refused to everybody,
+        - "pause": the runs that hold one of them are paused, and resumed when it clears,
+        - "cancel": these are cancelled, and commands are refused until it clears,
+        - "emergency_stop": everything is stopped, and can't be rearmed before it clears.
+
+        It returns when it has been sampled once, and has tripped already if that wasn't well. Software is no safety
+        interlock: what may hurt somebody needs one made of hardware.
+
+        Raises:
+            ConfigError: the numbers, the devices or what the condition gives make no sense.
+
+        """
+        self._check_open()
+        current.get().forbid("lab.interlock(…)")
+        core = InterlockCore(period, period if grace is None else grace, hysteresis)
+        names = None if devices is None else tuple([self.inventory.cell(name).name for name in names_of(devices)])
+        return self.lab_actor.interlocks.add(condition, then, names, core, message)
 
     def _stop_everything(self, argument: tuple[str, Reply[dict[str, BaseException | None]]]) -> None:
         reason, reply = argument
@@ -326,6 +373,10 @@ class Lab:
     def register(self, actor: RunActor) -> None:
         """Take note of a run that begins; for the deciding thread."""
         self._runs[actor.id] = actor
+
+    def under_way(self) -> tuple[RunActor, ...]:
+        """Return the supervisors of the runs that haven't ended; for the deciding thread."""
+        return tuple(self._runs.values())
 
     def forget(self, actor: RunActor) -> None:
         """Take note of a run that has ended; for the deciding thread."""
@@ -449,6 +500,7 @@ class Lab:
         until = monotonic() + bound
         if reason is not None:
             self._cancel_runs(reason, until - (0.0 if timeout is None else timeout / 2))
+        self.decider.post(self.lab_actor.interlocks.close)
         self.lab_actor.lives.stop_devices(until - monotonic())
         lost: tuple[str, ...] = tuple(self.cells)
         if self.lab_actor.lives.stopped.wait(max(0.1, until - monotonic())):
@@ -477,13 +529,13 @@ class Lab:
         for cell in list(self.cells.values()):
             if cell.name not in lost and cell.actor is not None and cell.actor.thread is not None:
                 cell.actor.thread.join(CLOSING)
-        late = self.workers.join(0.1)
+        late = [*self.workers.join(0.1), *self.lab_actor.interlocks.join(0.1)]
         for name in lost:
             logging.getLogger("actorlab").error(
                 "%s was given up: %s", name, self.cells[name].why if name in self.cells else ""
             )
         for thread in late:
-            logging.getLogger("actorlab").error("%s still runs a body that doesn't end", thread.name)
+            logging.getLogger("actorlab").error("%s still runs what doesn't end", thread.name)
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"

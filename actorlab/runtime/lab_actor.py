@@ -1,4 +1,4 @@
-"""Be the root of a lab's supervision: leases, lives of devices, limits of calls, safe states."""
+"""Be the root of a lab's supervision: leases, lives of devices, limits of calls, safe states, interlocks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from actorlab.errors import ConfigError
 from actorlab.kernel import Actor
 from actorlab.runtime.call_limits import CallLimits
 from actorlab.runtime.helpers import Helpers
+from actorlab.runtime.interlocks import Interlocks
 from actorlab.runtime.leases import Leases
 from actorlab.runtime.lives import Lives
 from actorlab.runtime.safety import Safety
@@ -25,7 +26,7 @@ __all__ = ["LabActor"]
 class LabActor(Actor):
     """Root supervisor and lease arbiter; an address on the deciding thread.
 
-    Its four parts alone write each device's token, holder and standing. What other threads call only posts.
+    Its five parts alone write each device's token, holder and standing. What other threads call only posts.
     """
 
     def __init__(self, lab: Lab, decider: Decider, events: EventLog, limits: dict[str, int]) -> None:
@@ -34,7 +35,8 @@ class LabActor(Actor):
         self.pid = os.getpid()
         cells: dict[str, Cell] = {}
         self._helpers = Helpers(f"actorlab {lab.name}")
-        self.leases = Leases(decider, cells, limits)
+        self.interlocks = Interlocks(lab, decider, events, cells)
+        self.leases = Leases(decider, cells, limits, self.interlocks.standstill)
         self.lives = Lives(decider, events, self._helpers, cells, self.leases)
         self.limits = CallLimits(decider, self._helpers, self.leases, self.lives)
         self.safety = Safety(decider, events, self._helpers, cells, self.leases, self.lives)

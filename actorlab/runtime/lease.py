@@ -48,6 +48,8 @@ class Session(Body):
         """Return the block's hold; a query of another device is a call from outside."""
         hold = self.holds.get(cell.name)
         if hold is None and not member.query:
+            if self.ended:
+                self.meet(0)
             text = (
                 f"{cell.name}.{member.name} is a command, and {cell.name} isn't among the devices of this lease "
                 f"({', '.join(self.holds)}): add it to lab.lease(…)"
@@ -88,6 +90,11 @@ class SessionActor(RunActor):
         super()._alarm_body(action)
         if self.core.state is RunState.CANCELLING:
             self._decider.then(self.leave, None)
+
+    def granted(self, pause: str | None = None) -> None:
+        """Hear that the lease is there; a block has no place to stand still, so it begins all the same."""
+        del pause
+        super().granted()
 
     def leave(self, error: BaseException | None) -> None:
         """Take the end of the block; for the deciding thread."""

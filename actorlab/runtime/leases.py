@@ -10,7 +10,7 @@ from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable, Lease
 from actorlab.runtime.cell import NOBODY, Cell, DeviceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from actorlab.core.lease_table import Blocker, Granted
     from actorlab.runtime.decider import Decider
@@ -24,7 +24,13 @@ monotonic = time.monotonic
 class Leases:
     """The lab's lease table, and what follows from its grants; for the deciding thread, but for `queue_for`."""
 
-    def __init__(self, decider: Decider, cells: dict[str, Cell], limits: dict[str, int]) -> None:
+    def __init__(
+        self,
+        decider: Decider,
+        cells: dict[str, Cell],
+        limits: dict[str, int],
+        standstill: Callable[[RunActor], str],
+    ) -> None:
         self._decider = decider
         self._cells = cells
         self._table = LeaseTable(limits)
@@ -32,6 +38,8 @@ class Leases:
         self._light: dict[str, RunActor] | None = None if limits else {}
         """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
         self._emergency = ""
+        self._standstill = standstill
+        """Says why a run that is given its devices has to begin paused, or nothing."""
 
     def request(self, actor: RunActor) -> None:
         """Ask for a run's lease; it hears `granted` or `refused`, maybe before this returns."""
@@ -78,7 +86,7 @@ class Leases:
                 continue
             for cell in actor.cells:
                 self._hold(cell, actor)
-            actor.granted()
+            actor.granted(self._standstill(actor))
         if self._table.unfinished:
             self._decider.post(self._go_on)
 
@@ -93,8 +101,6 @@ class Leases:
             cell.shared_by = (*cell.shared_by, actor.id)
 
     def _free(self, cell: Cell, actor: RunActor) -> None:
-        if self._emergency:
-            return
         if actor.id in cell.shared_by:
             cell.shared_by = tuple(other for other in cell.shared_by if other != actor.id)
             cell.holder = ", ".join(cell.shared_by)

@@ -281,9 +281,9 @@ class RunActor(Actor):
         keys = () if options.key is None else (options.key,)
         return Request(self.id, devices, slots, keys, options.exclusive, options.priority)
 
-    def granted(self, _: Any = None) -> None:
-        """Hear that the lease is there."""
-        self.on(ev.Granted())
+    def granted(self, pause: str | None = None) -> None:
+        """Hear that the lease is there, and maybe why the run has to begin paused."""
+        self.on(ev.Granted(pause or ""))
 
     def refused(self, error: BaseException) -> None:
         """Hear that it can't be had."""
@@ -397,7 +397,7 @@ class RunActor(Actor):
         for name, hold in body.holds.items():
             if hold.life:
                 self.lives[name] = hold.life
-            if hold.cell.token is hold:
+            if hold.cell.rightful is hold:
                 hold.cell.entitle(self.lease)
         body.holds = {}  # a hold knows its body: as a cycle, both would wait for the garbage collector
 

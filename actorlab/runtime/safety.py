@@ -9,7 +9,7 @@ from actorlab.driving.member import Member
 from actorlab.errors import ActorStopped, DeviceFault, DeviceQuarantined
 from actorlab.kernel import URGENT, Reply
 from actorlab.runtime.calls import Call
-from actorlab.runtime.cell import NOBODY, Cell, DeviceState
+from actorlab.runtime.cell import Cell, DeviceState
 from actorlab.runtime.lives import short
 
 if TYPE_CHECKING:
@@ -98,14 +98,13 @@ class Safety:
 
     def emergency(self, reason: str, reply: Reply[dict[str, BaseException | None]]) -> None:
         """Fence all devices and make them safe, in parallel; for the deciding thread."""
-        held_by = f"emergency stop: {reason}"
+        stop = f"emergency stop: {reason}"
         self._events.add("lab", "emergency stop", reason=reason)
-        self._leases.stop(held_by)
+        self._leases.stop(stop)
         outcome: dict[str, BaseException | None] = {}
         cells = list(self._cells.values())
         for cell in cells:
-            cell.entitle(STOPPED)
-            cell.holder = held_by
+            cell.veto(self, f"there is an {stop} (lab.rearm() ends it)")
         for cell in cells:
             self.make_safe(cell, partial(tell_emergency, outcome, len(cells), cell.name, reply, self._events))
         if not cells:
@@ -115,9 +114,7 @@ class Safety:
         """Let devices accept commands again; for the deciding thread."""
         self._leases.go_on_after_stop()
         for cell in self._cells.values():
-            if cell.token is STOPPED:
-                cell.holder, cell.shared_by = "", ()
-                cell.entitle(NOBODY)
+            cell.allow(self)
 
     def fence_all(self) -> None:
         """Let no device accept any command: what is left to do when the deciding code itself has failed."""
@@ -135,8 +132,6 @@ class Safety:
 
 PANIC: Final = object()
 """The token of a device in a lab that has failed: nobody's."""
-STOPPED: Final = object()
-"""The token of a device in an emergency stop: nobody's."""
 
 
 def tell_emergency(

@@ -33,6 +33,7 @@ class DeviceStatus:
 
     `code` is SECoP's. `in_progress` names the call in hand, and since how many seconds; `busy` is the fraction (0 to 1)
     of the last second or two in which it was at a call. `retry_in` is when it is started again, if it waits for that.
+    `vetoes` say why commands are refused, by interlocks or an emergency stop.
     `recent` is the flight recorder: the last calls, the oldest first.
     """
 
@@ -53,6 +54,7 @@ class DeviceStatus:
     last_error: str
     last_traceback: str
     owes_safe: bool
+    vetoes: tuple[str, ...]
     isolation: str
     pid: int | None
     abandoned: tuple[Abandoned, ...]
@@ -85,6 +87,7 @@ def status_of(cell: Cell) -> DeviceStatus:
         last_error="" if error is None else shown_error(error),
         last_traceback="" if error is None else "".join(traceback.format_exception(error)),
         owes_safe=cell.owes_safe,
+        vetoes=tuple(cell.vetoes.values()),
         isolation=cell.config.isolation,
         pid=actor.pid if actor is not None else None,
         abandoned=tuple(Abandoned(lost.name, lost.where()) for lost in cell.abandoned if not lost.down.done()),

@@ -854,6 +854,19 @@ def test_a_pause_takes_effect_when_every_body_stands() -> None:
     assert (world.state(), world.core.pause_reason) == (S.RUNNING, "")
 
 
+def test_a_run_that_is_granted_with_a_reason_for_a_pause_begins_when_it_is_resumed() -> None:
+    world = World(RunSpec(FORK, timeout=5.0))
+    assert world.tell(Begun(), Granted("not yet")) == [HoldBodies()]
+    assert (world.state(), world.core.pause_reason) == (S.PAUSED, "not yet")
+    world.wait(6)
+    assert world.tell(Resume()) == [FreeBodies(), StartBody(0, 1), StartBody(1, 1)]
+
+
+def test_a_run_that_began_paused_ends_without_a_body_when_it_is_cancelled() -> None:
+    world = World(RunSpec(ONE, devices=("laser",)))
+    assert world.tell(Begun(), Granted("not yet"), CANCEL) == [FreeBodies(), Fence(), MakeSafe("laser")]
+
+
 def test_a_body_that_stood_and_met_its_timeout_stands_no_longer() -> None:
     world = begun(TWO, step_timeouts={0: 5.0})
     world.tell(Pause("look"), Stood(0))
@@ -959,6 +972,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
 
 errors = st.sampled_from((None, None, None, None, FAULT, FAULT, LOST, ConfigError("no"), Cancelled("…")))
 faults = st.sampled_from((None, FAULT))
+pauses = st.sampled_from(("", "", "", "not yet"))
 anyone = st.integers(0, 11)
 
 
@@ -967,11 +981,11 @@ class AnyWorld(RuleBasedStateMachine):
 
     world: World
 
-    @initialize(spec=specs(), swift=st.booleans())
-    def make(self, spec: RunSpec, swift: bool) -> None:
+    @initialize(spec=specs(), swift=st.booleans(), pause=pauses)
+    def make(self, spec: RunSpec, swift: bool, pause: str) -> None:
         self.world = World(spec)
         if swift:
-            self.world.tell(Begun(), Granted())
+            self.world.tell(Begun(), Granted(pause))
 
     @precondition(lambda self: not self.world.begun and not self.world.stopped)
     @rule()
@@ -979,9 +993,9 @@ class AnyWorld(RuleBasedStateMachine):
         self.world.tell(Begun())
 
     @precondition(lambda self: self.world.begun and not self.world.answered)
-    @rule()
-    def grant(self) -> None:
-        self.world.tell(Granted())
+    @rule(pause=pauses)
+    def grant(self, pause: str) -> None:
+        self.world.tell(Granted(pause))
 
     @precondition(lambda self: self.world.begun and not self.world.answered)
     @rule(timed_out=st.booleans())

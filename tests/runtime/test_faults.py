@@ -533,7 +533,8 @@ def test_an_emergency_stop_ends_runs_makes_all_safe_and_refuses_commands_until_r
         lab.run(lambda lamp: lamp.set(1), lamp)
     assert other.level() > 0
     lab.rearm()
-    assert other.set(3) == 3
+    assert (lamp.set(3), other.set(3)) == (3, 3)
+    assert lab.run(lambda lamp: lamp.set(4), lamp) == 4
 
 
 def test_a_device_that_owes_its_safe_state_is_not_disconnected_before_it_is_safe(gate: Gate) -> None:
