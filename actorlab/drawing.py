@@ -15,8 +15,9 @@ from actorlab.arguments import Args, Kwargs, StandIn, Use, complete, needs, sear
 from actorlab.core.graph import Graph, Node
 from actorlab.core.plan import Steps
 from actorlab.errors import NotLeased, WorkflowError
+from actorlab.options import Options
 from actorlab.scope import Scope, current
-from actorlab.task import Task, Workflow, as_task
+from actorlab.task import PLAIN_OPTIONS, Task, Workflow, as_task
 from actorlab.unknown import Origin, Path, Unknown, origin_of
 
 __all__ = ["Drawing", "DrawnStep", "draw"]
@@ -192,6 +193,8 @@ class DrawingScope(Scope):
         uses = needs(task, args, kwargs) if not all(type(item) is Unknown for item in stand_ins) else {}
         self._check_held(uses, title)
         options = task.options_
+        if options is not PLAIN_OPTIONS:
+            _check_options(options, title)
         after = self._after(options.after, options.within, title) if options.after or options.within else ()
         nested = self._nested(task, args, kwargs, index) if isinstance(task, Workflow) else None
         if nested and nested.inputs:
@@ -253,6 +256,18 @@ class DrawingScope(Scope):
                     f"remove Shared from the workflow's parameter, or add it to the step's"
                 )
                 raise WorkflowError(message)
+
+
+def _check_options(options: Options, title: str) -> None:
+    """Refuse options that say how a run gets its lease: a step is part of its workflow's run."""
+    unused = Options()
+    for name in ("key", "exclusive", "not_before", "deadline"):
+        if getattr(options, name) != getattr(unused, name):
+            message = (
+                f"{title} has the option {name}={getattr(options, name)!r}, which is for runs, and this is a step: "
+                f"give it to the workflow, or call the task with .options({name}={getattr(unused, name)!r})"
+            )
+            raise WorkflowError(message)
 
 
 def _check_hidden(others: list[Any], title: str) -> None:

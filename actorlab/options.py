@@ -6,14 +6,18 @@ import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
 
-__all__ = ["LeaseSpan", "OptionChanges", "Options"]
+__all__ = ["LeaseSpan", "OnConflict", "OptionChanges", "Options", "When", "seconds_until"]
 
 LeaseSpan: TypeAlias = Literal["run", "step"]
+OnConflict: TypeAlias = Literal["queue", "reject", "replace"]
+When: TypeAlias = float | datetime
+"""Seconds from the submission of a run, or a point in time; one without a time zone is local time."""
 
 
 class OptionChanges(TypedDict, total=False):
@@ -25,6 +29,9 @@ class OptionChanges(TypedDict, total=False):
     lease_timeout: float | None
     priority: float
     key: str | None
+    on_conflict: OnConflict
+    not_before: When | None
+    deadline: When | None
     lease: LeaseSpan
     exclusive: bool
     tags: tuple[str, ...]
@@ -41,9 +48,14 @@ class Options:
 
     `retries` says how often it may begin again after a failure, `restart` when and how fast. `timeout` bounds a run,
     `lease_timeout` the wait for its devices, `priority` (larger is more urgent) ranks that wait. Runs with the same
-    `key` follow one another; an `exclusive` one runs alone in its lab. With ``lease="step"`` each step leases its
-    devices for itself. `after` is what earlier steps of the same workflow returned: this one comes after them, and
-    starts `within` some seconds of their end. `keep_going` finishes what doesn't depend on a failed step.
+    `key` follow one another; an `exclusive` one runs alone in its lab. What a run does that can't have its lease at
+    once says `on_conflict`: it queues, is rejected with the names of all who are in its way, or replaces those with the
+    same key: they are cancelled, and it begins when they have ended. A run doesn't begin `not_before` a time, and is
+    stopped at its `deadline`: seconds from its submission, or a `datetime`; paused or not.
+
+    With ``lease="step"`` each step leases its devices for itself. `after` is what earlier steps of the same workflow
+    returned: this one comes after them, and starts `within` some seconds of their end. `keep_going` finishes what
+    doesn't depend on a failed step.
 
     Raises `ConfigError` naming the option and what it takes.
     """
@@ -54,6 +66,9 @@ class Options:
     lease_timeout: float | None = None
     priority: float = 0.0
     key: str | None = None
+    on_conflict: OnConflict = "queue"
+    not_before: When | None = None
+    deadline: When | None = None
     lease: LeaseSpan = "run"
     exclusive: bool = False
     tags: tuple[str, ...] = ()
@@ -96,7 +111,19 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
         yield "priority", "a finite number; a larger one is more urgent"
     if options.lease not in get_args(LeaseSpan):
         yield "lease", '"run" or "step"'
+    yield from _mistakes_of_conflicts(options)
     yield from _mistakes_of_text(options)
+
+
+def _mistakes_of_conflicts(options: Options) -> Iterator[tuple[str, str]]:
+    if options.on_conflict not in get_args(OnConflict):
+        yield "on_conflict", '"queue", "reject" or "replace"'
+    elif options.on_conflict == "replace" and options.key is None:
+        yield "on_conflict", "'replace' only together with a key: it replaces the runs with the same key"
+    for name in ("not_before", "deadline"):
+        when = getattr(options, name)
+        if when is not None and not (isinstance(when, datetime) or (_is_number(when) and when > 0)):
+            yield name, "seconds from the submission, more than 0, or a datetime, or None"
 
 
 def _mistakes_of_text(options: Options) -> Iterator[tuple[str, str]]:
@@ -109,6 +136,13 @@ def _mistakes_of_text(options: Options) -> Iterator[tuple[str, str]]:
     for name in ("exclusive", "idempotent", "keep_going"):
         if type(getattr(options, name)) is not bool:
             yield name, "True or False"
+
+
+def seconds_until(when: When) -> float:
+    """Return how many seconds are left until then; 0 if it has passed."""
+    if isinstance(when, datetime):
+        return max(0.0, (when - datetime.now(when.tzinfo)).total_seconds())
+    return when
 
 
 def _is_number(value: object) -> bool:

@@ -56,6 +56,13 @@ class Leases:
             return
         self._waiting[actor.id] = actor
         self._grant(self._table.request(request, monotonic()))
+        if actor.options.on_conflict == "reject" and actor.id in self._waiting:
+            self._reject(actor)
+
+    def _reject(self, actor: RunActor) -> None:
+        """Refuse a run that doesn't want to wait, naming all who are in its way."""
+        reasons = "; ".join(self.reasons(actor.id))
+        actor.refused(LeaseTimeout(f"{actor.id} was rejected, as it can't begin at once: {reasons}"))
 
     def release(self, actor: RunActor) -> None:
         """Take a lease back, or withdraw a request; the run hears `released` before anybody else is served."""

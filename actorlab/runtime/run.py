@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.run_state import RunState
 from actorlab.kernel import Reply
+from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
@@ -23,49 +24,6 @@ PATIENCE: Final = 2.0
 """A blocking `lab.run` that waits longer than so many seconds says for what."""
 
 monotonic = time.monotonic
-
-
-class Progress(NamedTuple):
-    """How far a body is: `done` of `total` (None: not known), and since when (monotonic seconds)."""
-
-    done: float
-    total: float | None
-    message: str
-    since: float
-    at: float
-
-    @property
-    def fraction(self) -> float | None:
-        """Return the part that is done, 0 to 1, or None if the total isn't known."""
-        return None if not self.total else min(1.0, self.done / self.total)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate the time left from the pace so far, or None."""
-        fraction = self.fraction
-        elapsed = self.at - self.since
-        return None if not fraction or elapsed <= 0 else elapsed * (1 - fraction) / fraction
-
-
-class StepView(NamedTuple):
-    """One step of a workflow's run, as it stood when it was looked at.
-
-    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among
-    its arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
-    """
-
-    number: int
-    name: str
-    state: RunState
-    attempts: int
-    devices: tuple[str, ...]
-    progress: Progress | None
-    began: float | None
-    ended: float | None
-    child: Run[Any] | None
-    shared: tuple[str, ...]
-    values: tuple[Any, ...]
-    after: tuple[int, ...]
 
 
 class Run(Generic[R]):
@@ -97,17 +55,17 @@ class Run(Generic[R]):
     @property
     def progress(self) -> Progress | None:
         """Return how far the run is: its own body's word, or the share of a workflow's steps that have ended."""
-        return self.supervisor.progress()
+        return progress_of(self.supervisor)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""
-        return self.supervisor.reasons()
+        return self.supervisor.lab.ask(lambda: reasons_of(self.supervisor))
 
     @property
     def steps(self) -> tuple[StepView, ...]:
         """Return the steps of the run as they stand now."""
-        return self.supervisor.views()
+        return views_of(self.supervisor)
 
     @property
     def children(self) -> tuple[Run[Any], ...]:

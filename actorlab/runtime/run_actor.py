@@ -20,12 +20,14 @@ from actorlab.errors import (
     LeaseTimeout,
 )
 from actorlab.kernel import Actor, Reply
+from actorlab.options import seconds_until
 from actorlab.runtime.async_body import AsyncBody
 from actorlab.runtime.body import Body, Hold
 from actorlab.runtime.calls import Call
 from actorlab.runtime.loans import Loans
+from actorlab.runtime.notes import Notes, Progress, reasons_of
 from actorlab.runtime.outcome import error_of
-from actorlab.runtime.run import Progress, Run, StepView
+from actorlab.runtime.run import Run
 from actorlab.runtime.running import guarded, run_body, run_on_loop
 from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
 from actorlab.task import PLAIN_OPTIONS, Options
@@ -58,15 +60,11 @@ class RunActor(Actor):
     """
 
     __slots__ = (
-        "_began",
         "_decider",
-        "_ended",
         "_extra_grace",
         "_gate",
         "_held",
         "_loans",
-        "_progress",
-        "_retry_waits",
         "_timers",
         "bodies",
         "borrows",
@@ -84,6 +82,7 @@ class RunActor(Actor):
         "lives",
         "lost",
         "name",
+        "notes",
         "on_end",
         "options",
         "parent",
@@ -145,10 +144,7 @@ class RunActor(Actor):
         self._held = frozenset([cell.name for cell in cells]) if cells else NOTHING
         self._gate: Reply[None] | None = None
         self._loans: Loans | None = None
-        self._progress: dict[int, Progress] = {}
-        self._began: dict[int, float] = {}
-        self._ended: dict[int, float] = {}
-        self._retry_waits: dict[int, str] = {}
+        self.notes = Notes(options.not_before)
         self._timers: tuple[Timer, ...] = ()
         self._extra_grace = 0.0
         self.lost = ""
@@ -219,12 +215,12 @@ class RunActor(Actor):
     def told_progress(self, body: Body, done: float, total: float | None, message: str) -> None:
         """Take note of a body's progress; from its own thread."""
         now = monotonic()
-        before = self._progress.get(body.index)
+        before = self.notes.progress.get(body.index)
         if before is None:
-            since = self._began.get(body.index, now)
+            since = self.notes.began.get(body.index, now)
         else:  # another total, or a step back, is another loop, with a pace of its own
             since = before.since if before.total == total and before.done <= done else now
-        self._progress[body.index] = Progress(done, total, message, since, now)
+        self.notes.progress[body.index] = Progress(done, total, message, since, now)
 
     def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:
         """Log in the name of a body."""
@@ -262,6 +258,16 @@ class RunActor(Actor):
             return
         if self.options.lease_timeout is not None and self.cells:
             self._timer(self.options.lease_timeout, self._lease_timeout)
+        if self.options.deadline is not None:
+            reason = f"its deadline ({self.options.deadline}) has come"
+            self._timer(seconds_until(self.options.deadline), self.on, ev.Stopped(S.TIMED_OUT, reason))
+        if self.options.not_before is not None:
+            self._timer(seconds_until(self.options.not_before), self._due)
+        else:
+            self.on(ev.Begun())
+
+    def _due(self, _: Any) -> None:
+        self.notes.waits_until = None
         self.on(ev.Begun())
 
     @property
@@ -295,7 +301,7 @@ class RunActor(Actor):
 
     def _lease_timeout(self, _: Any) -> None:
         if self.core.state is S.WAITING:
-            reasons = "; ".join(self.reasons_now()) or f"{self.id} waited for its lease"
+            reasons = "; ".join(reasons_of(self)) or f"{self.id} waited for its lease"
             text = f"{reasons}; it gave up after {self.options.lease_timeout:g} s"
             self.on(ev.Refused(LeaseTimeout(text)))
 
@@ -319,12 +325,20 @@ class RunActor(Actor):
         if self.borrows and self.parent is not None:
             self.parent.lend(self)
         else:
+            if self.options.on_conflict == "replace":
+                self._replace_others()
             self.lab.lab_actor.leases.request(self)
+
+    def _replace_others(self) -> None:
+        """Cancel the other runs with the same key: they have to end before this one has its lease."""
+        for other in self.lab.under_way():
+            if other is not self and other.parent is None and other.options.key == self.options.key:
+                other.on(ev.Stopped(S.CANCELLED, f"{self.id} replaces it"))
 
     def _start_body(self, action: ev.StartBody) -> None:
         step, attempt = action
         work = self.work[step]
-        self._began[step] = monotonic()
+        self.notes.began[step] = monotonic()
         if step in self.core.spec.units:
             self._start_unit(step, attempt, work)
             return
@@ -388,7 +402,7 @@ class RunActor(Actor):
         self._step_ended(step, attempt, error)
 
     def _step_ended(self, step: int, attempt: int, error: BaseException | None) -> None:
-        self._ended[step] = monotonic()
+        self.notes.ended[step] = monotonic()
         self.on(ev.BodyEnded(step, attempt) if error is None else ev.BodyEnded(step, attempt, error, draw()))
 
     def _give_up(self, body: Body) -> None:
@@ -474,7 +488,7 @@ class RunActor(Actor):
     def _await_devices(self, action: ev.AwaitDevices) -> None:
         work, step = self.work[action.step], action.step
         cells = [self.lab.cells[name] for name in (*work.exclusive, *work.shared) if name in self.lab.cells]
-        self._retry_waits[step] = ", ".join(cell.name for cell in cells)
+        self.notes.retry_waits[step] = ", ".join(cell.name for cell in cells)
         self.lab.lab_actor.lives.when_ready(
             cells, lambda ready: self.on(ev.DevicesReady(step) if ready else ev.DevicesLost(step))
         )
@@ -625,60 +639,6 @@ class RunActor(Actor):
             if hold is not None and hold.exclusive and not body.fenced:
                 return hold
         return self.lease
-
-    # -- looking, from any thread
-
-    def progress(self) -> Progress | None:
-        """Return how far the run is."""
-        if len(self.work) == 1:
-            return self._progress.get(0)
-        states = [self.core.step_state(step) for step in range(len(self.work))]
-        done = sum(state.terminal for state in states)
-        return Progress(done, len(states), "", 0.0, 0.0)
-
-    def views(self) -> tuple[StepView, ...]:
-        """Return the steps as they stand."""
-        return tuple(self._view(step, work) for step, work in enumerate(self.work))
-
-    def _view(self, step: int, work: Work) -> StepView:
-        state = self.core.step_state
-        values = [value for value in (*work.args, *work.kwargs.values()) if type(value) in (int, float, str, bool)]
-        after = (
-            [] if state(step).terminal else [it for it in self.core.spec.plan.parents[step] if not state(it).terminal]
-        )
-        return StepView(
-            step, work.name, state(step), self.core.attempts(step), work.exclusive, self._progress.get(step),
-            self._began.get(step), self._ended.get(step), self.units.get(step), work.shared, tuple(values),
-            tuple(after),
-        )  # fmt: skip
-
-    def reasons(self) -> tuple[str, ...]:
-        """Say why the run doesn't simply run."""
-        return self.lab.ask(self.reasons_now)
-
-    def reasons_now(self) -> tuple[str, ...]:
-        """Say it; for the deciding thread."""
-        core = self.core
-        match core.state:
-            case S.WAITING if self.borrows and self.parent is not None:
-                return self.parent.loan_reasons(self)
-            case S.WAITING:
-                return self.lab.lab_actor.leases.reasons(self.id)
-            case S.RETRYING:
-                return self._retry_reasons()
-            case S.PAUSING | S.PAUSED:
-                return (f"{self.id} is {core.state}: {core.pause_reason}",)
-            case S.RUNNING:
-                units = [unit for unit in self.units.values() if not unit.done()]
-                return tuple(reason for unit in units for reason in unit.supervisor.reasons_now())
-            case _:
-                return (f"{self.id} is {core.state}: {core.reason}",) if core.reason else ()
-
-    def _retry_reasons(self) -> tuple[str, ...]:
-        last = repr(self.core.errors[-1][1]) if self.core.errors else "a failure"
-        devices = self._retry_waits.get(0, "")
-        wait = f", when its delay is over and {devices} serve{'s' if ',' not in devices else ''}" if devices else ""
-        return (f"{self.id} will be tried again{wait}, after {last}",)
 
     def loan_reasons(self, child: RunActor) -> tuple[str, ...]:
         """Say why a child waits for a device that this run holds."""

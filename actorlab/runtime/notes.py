@@ -1,0 +1,135 @@
+"""Note what those who look at a run want to know, and tell it: progress, steps, and why it doesn't simply run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from actorlab.core.run_state import RunState
+
+if TYPE_CHECKING:
+    from actorlab.options import When
+    from actorlab.runtime.run import Run
+    from actorlab.runtime.run_actor import RunActor
+    from actorlab.runtime.work import Work
+
+__all__ = ["Notes", "Progress", "StepView", "progress_of", "reasons_of", "views_of"]
+
+S = RunState
+
+
+class Progress(NamedTuple):
+    """How far a body is: `done` of `total` (None: not known), and since when (monotonic seconds)."""
+
+    done: float
+    total: float | None
+    message: str
+    since: float
+    at: float
+
+    @property
+    def fraction(self) -> float | None:
+        """Return the part that is done, 0 to 1, or None if the total isn't known."""
+        return None if not self.total else min(1.0, self.done / self.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate the time left from the pace so far, or None."""
+        fraction = self.fraction
+        elapsed = self.at - self.since
+        return None if not fraction or elapsed <= 0 else elapsed * (1 - fraction) / fraction
+
+
+class StepView(NamedTuple):
+    """One step of a workflow's run, as it stood when it was looked at.
+
+    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among
+    its arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
+    """
+
+    number: int
+    name: str
+    state: RunState
+    attempts: int
+    devices: tuple[str, ...]
+    progress: Progress | None
+    began: float | None
+    ended: float | None
+    child: Run[Any] | None
+    shared: tuple[str, ...]
+    values: tuple[Any, ...]
+    after: tuple[int, ...]
+
+
+class Notes:
+    """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
+
+    __slots__ = ("began", "ended", "progress", "retry_waits", "waits_until")
+
+    def __init__(self, waits_until: When | None) -> None:
+        self.progress: dict[int, Progress] = {}
+        self.began: dict[int, float] = {}
+        self.ended: dict[int, float] = {}
+        self.retry_waits: dict[int, str] = {}
+        """The devices that a step which is to be tried again waits for."""
+        self.waits_until = waits_until
+
+
+def progress_of(actor: RunActor) -> Progress | None:
+    """Return how far a run is."""
+    if len(actor.work) == 1:
+        return actor.notes.progress.get(0)
+    states = [actor.core.step_state(step) for step in range(len(actor.work))]
+    done = sum(state.terminal for state in states)
+    return Progress(done, len(states), "", 0.0, 0.0)
+
+
+def views_of(actor: RunActor) -> tuple[StepView, ...]:
+    """Return the steps of a run as they stand."""
+    return tuple(view(actor, step, work) for step, work in enumerate(actor.work))
+
+
+def view(actor: RunActor, step: int, work: Work) -> StepView:
+    """Return one step as it stands."""
+    core, notes = actor.core, actor.notes
+    state = core.step_state
+    values = [value for value in (*work.args, *work.kwargs.values()) if type(value) in (int, float, str, bool)]
+    after = [] if state(step).terminal else [it for it in core.spec.plan.parents[step] if not state(it).terminal]
+    return StepView(
+        step, work.name, state(step), core.attempts(step), work.exclusive, notes.progress.get(step),
+        notes.began.get(step), notes.ended.get(step), actor.units.get(step), work.shared, tuple(values),
+        tuple(after),
+    )  # fmt: skip
+
+
+def reasons_of(actor: RunActor) -> tuple[str, ...]:
+    """Say why a run doesn't simply run; for the deciding thread."""
+    core = actor.core
+    match core.state:
+        case S.WAITING:
+            return waiting_reasons(actor)
+        case S.RETRYING:
+            return retry_reasons(actor)
+        case S.PAUSING | S.PAUSED:
+            return (f"{actor.id} is {core.state}: {core.pause_reason}",)
+        case S.RUNNING:
+            units = [unit for unit in actor.units.values() if not unit.done()]
+            return tuple(reason for unit in units for reason in reasons_of(unit.supervisor))
+        case _:
+            return (f"{actor.id} is {core.state}: {core.reason}",) if core.reason else ()
+
+
+def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
+    """Say why a run hasn't begun."""
+    if actor.notes.waits_until is not None:
+        return (f"{actor.id} doesn't begin before {actor.notes.waits_until}",)
+    if actor.borrows and actor.parent is not None:
+        return actor.parent.loan_reasons(actor)
+    return actor.lab.lab_actor.leases.reasons(actor.id)
+
+
+def retry_reasons(actor: RunActor) -> tuple[str, ...]:
+    """Say why a run is to be tried again, and for what it waits until then."""
+    last = repr(actor.core.errors[-1][1]) if actor.core.errors else "a failure"
+    devices = actor.notes.retry_waits.get(0, "")
+    wait = f", when its delay is over and {devices} serve{'s' if ',' not in devices else ''}" if devices else ""
+    return (f"{actor.id} will be tried again{wait}, after {last}",)
