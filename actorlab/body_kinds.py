@@ -7,12 +7,22 @@ import enum
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from actorlab.errors import ConfigError
 from actorlab.scope import current
 
-__all__ = ["BodyKind", "constructed", "kind_of", "progress_in", "run_on_own_loop", "starter_of"]
+__all__ = ["BodyKind", "Runs", "constructed", "kind_of", "progress_in", "run_on_own_loop", "starter_of"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Runs(Protocol[R_co]):
+    """An object with a method `run`, which is the body."""
+
+    def run(self) -> R_co:
+        """Do it, and return the value."""
+        ...
 
 
 class BodyKind(enum.Enum):
@@ -57,8 +67,7 @@ def code_of(function: Any) -> Any:
         function = function.func
     function = getattr(function, "__func__", function)
     if not hasattr(function, "__code__"):
-        cls: Any = type(function)
-        function = getattr(cls, "__call__", None)  # noqa: B004 - its code is wanted, not whether it is there
+        function = inspect.getattr_static(function, "__call__", None)  # as the class has it
     return getattr(function, "__code__", None)
 
 

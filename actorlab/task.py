@@ -7,12 +7,12 @@ import importlib
 import inspect
 import operator
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from actorlab.arguments import Args, Kwargs, find_devices, run_in_its_lab
-from actorlab.body_kinds import BodyKind, kind_of, starter_of
+from actorlab.body_kinds import BodyKind, Runs, kind_of, starter_of
 from actorlab.cleanup import cleanup, plain_workflow
 from actorlab.definition import Definition
 from actorlab.errors import ConfigError, WorkflowError
@@ -131,7 +131,17 @@ def answer_of(task: Task[..., Any], args: Args, kwargs: Kwargs) -> tuple[Any, ..
 class TaskMaker(Protocol):
     """Make a task of a function."""
 
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]:
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Generator[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, AsyncGenerator[Any, Any]], /) -> Task[P, None]: ...
+    @overload
+    def __call__(self, function: Callable[P, Runs[R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]:
         """Return the task."""
         ...
 
@@ -144,6 +154,14 @@ class WorkflowMaker(Protocol):
         ...
 
 
+@overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, Generator[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, AsyncGenerator[Any, Any]], /) -> Task[P, None]: ...
+@overload
+def task(function: Callable[P, Runs[R]], /) -> Task[P, R]: ...
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload

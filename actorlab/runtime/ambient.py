@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
+from actorlab.body_kinds import Runs
 from actorlab.driving.member import Member, performed
 from actorlab.kernel import Reply
 from actorlab.runtime.async_body import AsyncBody
@@ -112,7 +113,17 @@ def exchange() -> AbstractContextManager[None]:
     return current.get().exchange()
 
 
-def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+@overload
+def spawn(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+@overload
+def spawn(function: Callable[P, Generator[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+@overload
+def spawn(function: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs) -> Run[None]: ...
+@overload
+def spawn(function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+@overload
+def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Run[Any]:
     """Start a child run, which borrows the devices that it is given; the body's end waits for it.
 
     Without a lab the function is called at once, and the run returned has ended.
@@ -120,7 +131,7 @@ def spawn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]
     scope = current.get()
     if scope is PLAIN:
         return PlainRun(function, args, kwargs)
-    run: Run[R] = scope.spawn(function, args, dict(kwargs))
+    run: Run[Any] = scope.spawn(function, args, dict(kwargs))
     return run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actorlab.body_kinds import BodyKind, constructed
 from actorlab.errors import AskDeadlock, Cancelled
@@ -12,11 +12,14 @@ from actorlab.kernel import FOREVER, Reply
 from actorlab.runtime.body import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from actorlab.runtime.run import Run
 
 __all__ = ["AsyncBody"]
+
+OWN: Final = "/actorlab/runtime/"
+"""A coroutine's stack is shown without the frames of these files."""
 
 
 class AsyncBody(Body):
@@ -53,8 +56,17 @@ class AsyncBody(Body):
 
     def where(self) -> str:
         """Return where it is, as text."""
-        frames = self.task.get_stack() if self.task is not None else []
-        return "".join(traceback.format_list([f for frame in frames for f in traceback.extract_stack(frame, limit=1)]))
+        return "".join(traceback.format_list([place for place in self._places() if OWN not in place.filename]))
+
+    def _places(self) -> Iterator[traceback.FrameSummary]:
+        """Follow what the coroutine awaits, inwards."""
+        awaited: Any = self.task.get_coro() if self.task is not None else None
+        while awaited is not None:
+            letters = next((letters for letters in ("cr", "ag", "gi") if hasattr(awaited, f"{letters}_frame")), "")
+            frame = getattr(awaited, f"{letters}_frame", None)
+            if frame is not None:
+                yield from traceback.extract_stack(frame, limit=1)
+            awaited = getattr(awaited, "gi_yieldfrom" if letters == "gi" else f"{letters}_await", None)
 
     # -- what would block
 

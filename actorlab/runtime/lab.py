@@ -31,10 +31,11 @@ from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
     from pathlib import Path
     from types import TracebackType
 
+    from actorlab.body_kinds import Runs
     from actorlab.runtime.cell import DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.run import Run
@@ -187,7 +188,17 @@ class Lab:
 
     # -- runs
 
-    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def run(self, function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def run(self, function: Callable[P, Generator[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def run(self, function: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    def run(self, function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a function, task or workflow on the devices among its arguments, and return its result.
 
         In a body it is a child run. Ctrl-C cancels the run, waits for its end, and goes on as KeyboardInterrupt.
@@ -199,9 +210,9 @@ class Lab:
         """
         scope = current.get()
         if scope is not PLAIN:
-            return self._child_of(scope, function, args, kwargs).result()  # type: ignore[no-any-return]  # P, R
+            return self._child_of(scope, function, args, kwargs).result()
         actor = self._made(function, args, kwargs)
-        run: Run[R] = actor.run
+        run = actor.run
         try:
             actor.post()
             run.wait_saying()
@@ -211,7 +222,19 @@ class Lab:
             raise
         return run.result()
 
-    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+    @overload
+    def start(self, function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+    @overload
+    def start(self, function: Callable[P, Generator[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+    @overload
+    def start(
+        self, function: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> Run[None]: ...
+    @overload
+    def start(self, function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+    @overload
+    def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Run[Any]:
         """Start a function, task or workflow on the devices among its arguments, and return its run at once.
 
         In a body it is a child run.

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -35,6 +35,7 @@ from actorlab import (
     query,
     sleep,
 )
+from actorlab.driving.in_thread import InThread
 from actorlab.driving.member import Member
 from actorlab.kernel import OTHERS, URGENT
 from actorlab.runtime.calls import Call
@@ -784,6 +785,7 @@ def test_an_interrupt_near_the_completion_of_a_call_never_hits_the_next_one(lab:
     cell = lab.cells["selector"]
     actor = cell.actor
     assert actor is not None
+    driver: Any = cast("InThread", actor.driver).object
     for _ in range(200):
         call = Call(OTHERS, None, cell, Member("acquire", query=False, action=_call), (), {})
         after = Call(OTHERS, None, cell, Member("next_call", query=False, action=_call), (), {})
@@ -791,7 +793,7 @@ def test_an_interrupt_near_the_completion_of_a_call_never_hits_the_next_one(lab:
         cell.mailbox.put(after)
         while not call.begun:
             pass
-        thread = threading.Thread(target=os.write, args=(actor.driver.object.source, b"x"))
+        thread = threading.Thread(target=os.write, args=(driver.source, b"x"))
         thread.start()
         for _spin in range(random.randrange(1500)):
             pass
@@ -799,8 +801,8 @@ def test_an_interrupt_near_the_completion_of_a_call_never_hits_the_next_one(lab:
         thread.join(5)
         assert call.wait(5)
         assert after.wait(5)
-        actor.driver.object.resync()
-    assert actor.driver.object.hit == 0
+        driver.resync()
+    assert driver.hit == 0
     assert cell.restarts == 0
 
 
