@@ -25,6 +25,23 @@ class Scope:
     def progress(self, done: float, total: float | None, message: str) -> None:
         """Tell how far the work is."""
 
+    def phase(self, name: str, weight: float | None) -> AbstractContextManager[None]:
+        """Work at a part of the whole, whose progress counts with its weight."""
+        del name, weight
+        return nullcontext()
+
+    def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
+        """Tell whoever listens; if `acknowledged` within some seconds is asked for, wait for the answer."""
+        del name, data, acknowledged
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Keep a row of what was measured."""
+
+    def parameter(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
+        """Return what a parameter is now."""
+        del name, marks
+        return default
+
     def shield(self, seconds: float) -> AbstractContextManager[None]:
         """Keep a cancellation out for at most some seconds."""
         del seconds

@@ -19,7 +19,8 @@ from actorlab.runtime.run import Run
 from actorlab.scope import PLAIN, current
 
 __all__ = [
-    "ask", "checkpoint", "current_run", "exchange", "log", "perform", "progress", "shield", "sleep", "spawn", "track",
+    "ask", "checkpoint", "current_run", "emit", "exchange", "log", "parameter", "perform", "phase", "progress",
+    "record", "shield", "sleep", "spawn", "track",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -62,6 +63,43 @@ COME_BY: Final = ComeBy(None)
 def progress(done: float, total: float | None = None, message: str = "") -> None:
     """Tell that `done` of `total` is done."""
     current.get().progress(done, total, message)
+
+
+def phase(name: str, *, weight: float | None = None) -> AbstractContextManager[None]:
+    """Count what a block tells as a part of the whole; phases may nest.
+
+    ``with phase("warming up", weight=0.2): …``. `weight` is its share (0 to 1) of the phase around it; without one it
+    is all that is left of that. What `progress` and `track` tell inside counts within the phase; when it ends, it is
+    done.
+    """
+    return current.get().phase(name, weight)
+
+
+def emit(name: str, data: Any = None, *, acknowledged: float | None = None) -> Any:
+    """Tell whoever listens to the lab's events, as the kind "emit" with `name` and `data`.
+
+    With `acknowledged`, wait so many seconds at most until a listener calls ``event.data["acknowledge"](answer)``, and
+    return the answer; so what was handed over can be given back or used again.
+
+    Raises:
+        TimeoutError: nobody has acknowledged it in time.
+
+    """
+    return current.get().emit(name, data, acknowledged)
+
+
+def record(**values: Any) -> None:
+    """Keep a row of what was measured: ``record(wavelength=1550, power=0.2)``; it is in ``run.data``."""
+    current.get().record(values)
+
+
+def parameter(name: str, default: T, *marks: Any) -> T:
+    """Return what a parameter of the run is now: `default`, until somebody has set it by ``run.set(name=value)``.
+
+    `marks` such as ``Range(0, 10)`` and ``Unit("dB")`` bound what may be set.
+    """
+    value: T = current.get().parameter(name, default, marks)
+    return value
 
 
 class Tracked(Generic[T]):

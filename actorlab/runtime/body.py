@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actorlab.body_kinds import progress_in
+from actorlab.core.progress import PhaseProgress
 from actorlab.errors import (
     Cancelled,
     DeviceBusy,
@@ -106,8 +107,8 @@ class Body(Scope):
     """Whether it runs on the lab's event loop, where nothing may block."""
 
     __slots__ = (
-        "_asks", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended", "fenced", "holds", "index",
-        "lost", "met", "name", "reason", "thread", "waits",
+        "_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended", "fenced", "holds",
+        "index", "lost", "met", "name", "reason", "thread", "waits",
     )  # fmt: skip
 
     def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
@@ -127,6 +128,7 @@ class Body(Scope):
         self.thread = 0
         self.children: tuple[Run[Any], ...] = ()
         self._asks: list[Call] | None = None
+        self._phases: PhaseProgress | None = None
         self._shielded: dict[int, float] = {}
 
     # -- the alarm
@@ -215,7 +217,53 @@ class Body(Scope):
 
     def progress(self, done: float, total: float | None, message: str) -> None:
         """Tell how far the work is."""
-        self.actor.told_progress(self, done, total, message)
+        if self._phases is None:
+            self.actor.told_progress(self, done, total, message)
+            return
+        self._phases.report(done, total, message)
+        self._tell_phases(self._phases)
+
+    @contextmanager
+    def phase(self, name: str, weight: float | None) -> Generator[None]:
+        """Work at a part of the whole, whose progress counts with its weight."""
+        phases = self._phases
+        if phases is None:
+            phases = self._phases = PhaseProgress()
+        phases.enter(name, weight)
+        self._tell_phases(phases)
+        try:
+            yield
+        finally:
+            phases.leave()
+            self._tell_phases(phases)
+
+    def _tell_phases(self, phases: PhaseProgress) -> None:
+        fraction, message = phases.told()
+        self.actor.told_progress(self, fraction or 0.0, None if fraction is None else 1.0, message)
+
+    def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
+        """Tell whoever listens to the lab; wait for an answer, if one is asked for.
+
+        Raises:
+            TimeoutError: nobody answered in time.
+
+        """
+        answer: Reply[Any] | None = None if acknowledged is None else Reply()
+        self.actor.emitted(self, name, data, answer)
+        if answer is None:
+            return None
+        if not self.wait(answer, acknowledged or 0.0):
+            text = f"{self.name}: nobody acknowledged {name!r} within {acknowledged:g} s"
+            raise TimeoutError(text)
+        return answer.outcome()
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Keep a row of what was measured."""
+        self.actor.records().add(self.name, values)
+
+    def parameter(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
+        """Return what a parameter of the run is now; the first use declares it."""
+        return self.actor.parameters.declared(name, default, marks)
 
     @contextmanager
     def shield(self, seconds: float) -> Generator[None]:

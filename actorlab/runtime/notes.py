@@ -8,6 +8,8 @@ from actorlab.core.run_state import RunState
 
 if TYPE_CHECKING:
     from actorlab.options import When
+    from actorlab.runtime.parameters import Parameters
+    from actorlab.runtime.records import Records
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.work import Work
@@ -63,7 +65,7 @@ class StepView(NamedTuple):
 class Notes:
     """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
 
-    __slots__ = ("began", "ended", "progress", "retry_waits", "waits_until")
+    __slots__ = ("began", "ended", "parameters", "progress", "records", "retry_waits", "telling", "told", "waits_until")
 
     def __init__(self, waits_until: When | None) -> None:
         self.progress: dict[int, Progress] = {}
@@ -72,6 +74,12 @@ class Notes:
         self.retry_waits: dict[int, str] = {}
         """The devices that a step which is to be tried again waits for."""
         self.waits_until = waits_until
+        self.told: dict[int, Progress] = {}
+        """The progress that the lab's events have told."""
+        self.telling = False
+        """It is about to be told again."""
+        self.parameters: Parameters | None = None
+        self.records: Records | None = None
 
 
 def progress_of(actor: RunActor) -> Progress | None:

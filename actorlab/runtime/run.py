@@ -15,6 +15,7 @@ from actorlab.scope import PLAIN, current
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from actorlab.runtime.records import Records
     from actorlab.runtime.run_actor import RunActor
 
 __all__ = ["Progress", "Run", "StepView"]
@@ -66,6 +67,25 @@ class Run(Generic[R]):
     def steps(self) -> tuple[StepView, ...]:
         """Return the steps of the run as they stand now."""
         return views_of(self.supervisor)
+
+    @property
+    def data(self) -> Records:
+        """Return what the run's bodies have recorded so far."""
+        return self.supervisor.records()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that the run's bodies have declared, with their present values."""
+        return dict(self.supervisor.parameters.values)
+
+    def set(self, **parameters: Any) -> None:
+        """Set parameters of the run while it goes on; its bodies read them by `parameter`.
+
+        Raises:
+            ConfigError: there is no such parameter, or the value doesn't fit it.
+
+        """
+        self.supervisor.parameters.set(parameters)
 
     @property
     def children(self) -> tuple[Run[Any], ...]:

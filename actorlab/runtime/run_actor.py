@@ -27,6 +27,8 @@ from actorlab.runtime.calls import Call
 from actorlab.runtime.loans import Loans
 from actorlab.runtime.notes import Notes, Progress, reasons_of
 from actorlab.runtime.outcome import error_of
+from actorlab.runtime.parameters import Parameters
+from actorlab.runtime.records import Records
 from actorlab.runtime.run import Run
 from actorlab.runtime.running import guarded, run_body, run_on_loop
 from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
@@ -47,6 +49,8 @@ S = RunState
 monotonic = time.monotonic
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
 RUNS: Final = ("runs",)
+BETWEEN_PROGRESS: Final = 0.1
+"""Seconds between two events that tell the progress of a run."""
 ONE: Final = Plan(((),))
 NOTHING: Final[frozenset[str]] = frozenset()
 draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
@@ -221,6 +225,46 @@ class RunActor(Actor):
         else:  # another total, or a step back, is another loop, with a pace of its own
             since = before.since if before.total == total and before.done <= done else now
         self.notes.progress[body.index] = Progress(done, total, message, since, now)
+        if self.lab.events.heard and not self.notes.telling:
+            self.notes.telling = True
+            self._decider.post(self._tell_progress)
+
+    def _tell_progress(self, _: Any) -> None:
+        """Tell the progress that is new, and look again a moment later; for the deciding thread."""
+        new = {step: told for step, told in self.notes.progress.copy().items() if self.notes.told.get(step) != told}
+        for step, told in new.items():
+            subject = self.id if len(self.work) == 1 else f"{self.id}/{self.work[step].name}"
+            data = {"done": told.done, "total": told.total, "message": told.message, "seconds_left": told.seconds_left}
+            self.lab.events.tell(subject, "progress", data)
+        self.notes.told.update(new)
+        if new and not self.core.state.terminal:
+            self._decider.after(BETWEEN_PROGRESS, self._tell_progress)
+        else:
+            self.notes.telling = False
+
+    def emitted(self, body: Body, name: str, data: Any, answer: Reply[Any] | None) -> None:
+        """Tell an event of a body's own; from its own thread."""
+        told = {"name": name, "data": data}
+        if answer is not None:
+            told["acknowledge"] = partial(acknowledge, answer)
+        self._decider.post(self._add_emitted, (body.name, told))
+
+    def _add_emitted(self, argument: tuple[str, dict[str, Any]]) -> None:
+        name, told = argument
+        self.lab.events.tell(name, "emit", told)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Return the parameters of the run."""
+        if self.notes.parameters is None:
+            self.notes.parameters = Parameters(self.id)
+        return self.notes.parameters
+
+    def records(self) -> Records:
+        """Return what the run's bodies record."""
+        if self.notes.records is None:
+            self.notes.records = Records()
+        return self.notes.records
 
     def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:
         """Log in the name of a body."""
@@ -570,6 +614,7 @@ class RunActor(Actor):
         error = None if action.state is S.SUCCEEDED else error_of(self)
         events = self.lab.events
         if events.heard:
+            self._tell_progress(None)
             told = None if error is None else f"{type(error).__name__}: {error}"
             events.tell(self.id, "run", {"state": action.state, "error": told})
         self.lab.forget(self)
@@ -688,6 +733,11 @@ class Values(dict[int, Any]):
     def __missing__(self, step: int) -> Any:
         value = self[step] = self.later[step].value()
         return value
+
+
+def acknowledge(answer: Reply[Any], value: Any = None) -> None:
+    """Answer a body that waits for whoever listens."""
+    answer.finish(value, None)
 
 
 def publish(argument: tuple[Run[Any], BaseException | None]) -> None:
