@@ -1,4 +1,4 @@
-"""The programs of the README run as they stand there."""
+"""The programs of the README and of the documentation run as they stand there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
-PROGRAMS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = {
+    f"{page.stem} {number}": program
+    for page in PAGES
+    for number, program in enumerate(
+        re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL), 1
+    )
+}
+TESTS = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "tests").rglob("test_*.py")))
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=[str(number) for number in range(1, len(PROGRAMS) + 1)])
-def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_a_program_of_the_documentation_runs(program: str, tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text(program, encoding="utf-8")
     ended = subprocess.run(
@@ -25,4 +33,10 @@ def test_a_program_of_the_readme_runs(program: str, tmp_path: Path) -> None:
 
 
 def test_the_readme_has_its_programs() -> None:
-    assert len(PROGRAMS) >= 4
+    assert len([name for name in PROGRAMS if name.startswith("README")]) >= 4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_each_test_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
+    assert not [name for name in sorted(named) if f"def {name}(" not in TESTS]

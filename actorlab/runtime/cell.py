@@ -116,7 +116,7 @@ class Cell:
         self.recorder = Recorder()
         self.abandoned: tuple[DeviceActor, ...] = ()
         """Lives that were given up; those whose threads have ended since are still among them."""
-        self.proxies = ProxyFactory(config.queries)
+        self.proxies = ProxyFactory(config.queries, config.read_back)
 
     def entitle(self, token: object | None) -> None:
         """Accept this token and no other from now on, unless there are vetoes; for the deciding thread."""

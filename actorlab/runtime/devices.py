@@ -7,6 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.device import Configured, Device, DeviceConfig
+from actorlab.driving.hooks import Hooks
+from actorlab.driving.member import where
+from actorlab.driving.shape import NO_SHAPE
 from actorlab.errors import ConfigError, DeviceUnavailable
 from actorlab.runtime.cell import Cell
 
@@ -20,6 +23,8 @@ __all__ = ["Adding", "Devices"]
 
 BEYOND: Final = 5.0
 """A wait for a device ends so many seconds after the device's own bound; it hears of that one first."""
+TOLD: Final = ("timeout", "safe_timeout", "optional", "isolation", "direct")
+"""The options of a device that its description tells."""
 VISA_RESOURCE: Final = re.compile(r"(TCPIP|GPIB|USB|ASRL|VXI|PXI|VICP|PRLGX)[^:]*::", re.IGNORECASE)
 
 
@@ -133,6 +138,25 @@ class Devices:
             cell.cls = actor.driver.kind
         return cell.proxies.proxy(cell, None, cell.cls, (), frozenset())
 
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what a device is and what can be asked of it, ready for JSON; nothing is asked of it."""
+        from actorlab.runtime.describe import describe_class  # noqa: PLC0415 - it brings pydantic, which takes a while
+
+        cell = self.cell(name)
+        self.proxy_of(cell)  # by now the class of what the factory has made may be known
+        cls = cell.cls
+        shape = cell.actor.shape if cell.actor is not None else NO_SHAPE
+        hooks = {hook: hook_name(found) for hook, found in Hooks.of(cls, cell.config).found.items()}
+        described = describe_class(
+            cls,
+            is_query=lambda member, reads: cell.proxies.is_query(cls, member, (), reads=reads),
+            hooks=hooks,
+            extra_members=shape.names,
+        )
+        parts = {where("", (step,)).removeprefix("."): part.__name__ for step, part in shape.parts.items()}
+        config = {option: getattr(cell.config, option) for option in TOLD}
+        return {"name": name, **config, **described, "parts": parts}
+
     # -- lives
 
     def remove(self, name: str, timeout: float | None) -> None:
@@ -154,6 +178,11 @@ class Devices:
         if not restarted.wait(cell.config.safe_timeout + cell.config.timeout + BEYOND):
             raise cell.unavailable()
         restarted.outcome()
+
+
+def hook_name(found: str | Callable[[Any], object]) -> str:
+    """Return the name of a method, or of a function, that is a hook."""
+    return found if isinstance(found, str) else getattr(found, "__qualname__", repr(found))
 
 
 def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:

@@ -156,6 +156,17 @@ class Lab:
             return status_of(self.inventory.cell(name))
         return {cell.name: status_of(cell) for cell in list(self.cells.values())}
 
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what a device is and what can be asked of it: members, parameters as JSON Schema, units, limits.
+
+        Nothing is asked of the device, and nothing is evaluated on it.
+
+        Raises:
+            ConfigError: there is no device of this name.
+
+        """
+        return self.inventory.describe(name)
+
     def states(self) -> dict[str, DeviceState]:
         """Return how each device stands."""
         return {name: cell.state for name, cell in list(self.cells.items())}

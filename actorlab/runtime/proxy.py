@@ -12,14 +12,14 @@ from actorlab.arguments import DeviceRef
 from actorlab.device import QUERY_MARK, Device
 from actorlab.driving.member import Member, invoke, read, where, write
 from actorlab.driving.travel import Stays
-from actorlab.quantities import checker_of, checker_of_value
 from actorlab.runtime.calls import call_held, call_outside
 from actorlab.runtime.direct_calls import direct_caller
+from actorlab.runtime.marks import Marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from actorlab.quantities import Checker
+    from actorlab.quantities import Checker, ReadBack
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
 
@@ -61,10 +61,11 @@ class DeviceProxy(DeviceRef):
         if inspect.getattr_static(cls, name, None) is None and name not in known_members(self):
             text = f"{self._actorlab_name} ({cls.__name__}) has no attribute {name!r} to be set"
             raise AttributeError(text)
-        checker = self._actorlab_factory.checker(cls, name)
-        if checker is not None:
-            (value,), _ = checker.check(f"{where(self._actorlab_name, self._actorlab_path)}.{name}", (value,), {})
-        send(self, Member(name, query=False, action=write, path=self._actorlab_path), value)
+        mark = self._actorlab_factory.marks.of(cls, name)
+        if mark.checker is not None:
+            who = f"{where(self._actorlab_name, self._actorlab_path)}.{name}"
+            (value,), _ = mark.checker.check(who, (value,), {})
+        send(self, mark.confirmed(Member(name, query=False, action=write, path=self._actorlab_path)), value)
 
     def __dir__(self) -> Iterable[str]:
         """List the public members, without asking the device."""
@@ -87,10 +88,11 @@ class DeviceProxy(DeviceRef):
 class ProxyFactory:
     """Build and remember the proxy classes of one device's configuration; a lab has one for each."""
 
-    def __init__(self, queries: tuple[str, ...] = ()) -> None:
+    def __init__(self, queries: tuple[str, ...] = (), read_back: Mapping[str, ReadBack] | None = None) -> None:
         self._queries = queries
         self._classes: WeakKeyDictionary[type, type[DeviceProxy]] = WeakKeyDictionary()
-        self._checkers: WeakKeyDictionary[type, dict[str, Checker | None]] = WeakKeyDictionary()
+        self.marks = Marks(read_back or {}, is_called)
+        """What the members' type hints and the configuration ask for."""
 
     def proxy(
         self, cell: Cell, hold: Hold | None, cls: type, path: tuple[tuple[str, Any], ...], members: frozenset[str]
@@ -114,20 +116,7 @@ class ProxyFactory:
 
     def reading(self, cls: type, name: str, path: tuple[tuple[str, Any], ...]) -> Member:
         """Return the member that reads an attribute."""
-        return Member(name, self._is_query(cls, name, path, reads=True), read, path)
-
-    def checker(self, cls: type, name: str) -> Checker | None:
-        """Return what checks a method's arguments, or a value to be set; type hints are read at a member's first use.
-
-        Raises:
-            ConfigError: the units and ranges in the hints contradict each other.
-
-        """
-        known = self._checkers.setdefault(cls, {})
-        if name not in known:
-            static = inspect.getattr_static(cls, name, None)
-            known[name] = checker_of(static, cls) if is_called(static) else checker_of_value(cls, name)
-        return known[name]
+        return Member(name, self.is_query(cls, name, path, reads=True), read, path)
 
     def _build(self, cls: type, path: tuple[tuple[str, Any], ...]) -> type[DeviceProxy]:
         space: dict[str, Any] = {"__class__": property(lambda _: cls), "__doc__": cls.__doc__}
@@ -136,13 +125,13 @@ class ProxyFactory:
                 continue
             static = inspect.getattr_static(cls, name)
             if is_called(static):
-                query = self._is_query(cls, name, path, reads=False)
+                query = self.is_query(cls, name, path, reads=False)
                 space[name] = Method(static, Member(name, query, invoke, path))
             elif name not in FORWARDED:
                 space[name] = Value(static, self.reading(cls, name, path))
         return type(f"{cls.__name__}Proxy", (DeviceProxy,), space)
 
-    def _is_query(self, cls: type, name: str, path: tuple[tuple[str, Any], ...], *, reads: bool) -> bool:
+    def is_query(self, cls: type, name: str, path: tuple[tuple[str, Any], ...], *, reads: bool) -> bool:
         """Tell whether its author calls it a query; of a class derived from `Device`, so is reading an attribute."""
         static = inspect.getattr_static(cls, name, None)
         function = static.fget if isinstance(static, property) else static
@@ -165,16 +154,17 @@ class Method:
             return self
         own = proxy.__dict__
         hold = own["_actorlab_hold"]
-        member = self._member
+        mark = own["_actorlab_factory"].marks.of(own["_actorlab_cls"], self._member.name)
+        member = mark.confirmed(self._member)
         if hold is not None and hold.cell.config.direct and hold.exclusive:
             bound = direct_caller(hold, member)
         elif hold is not None:
             bound = functools.partial(call_held, hold, member)
         else:
             bound = functools.partial(call_outside, own["_actorlab_cell"], member)
-        checker = own["_actorlab_factory"].checker(own["_actorlab_cls"], member.name)
-        if checker is not None:
-            bound = checked(bound, checker, where(own["_actorlab_name"], own["_actorlab_path"]) + "." + member.name)
+        if mark.checker is not None:
+            who = f"{where(own['_actorlab_name'], own['_actorlab_path'])}.{member.name}"
+            bound = checked(bound, mark.checker, who)
         own[member.name] = bound
         return bound
 
