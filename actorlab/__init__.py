@@ -25,6 +25,7 @@ from actorlab.errors import (
 from actorlab.quantities import Range, ReadBack, Unit
 from actorlab.runtime.ambient import (
     ask,
+    ask_operator,
     checkpoint,
     current_run,
     emit,
@@ -75,6 +76,7 @@ __all__ = [
     "Unit",
     "WorkflowError",
     "ask",
+    "ask_operator",
     "checkpoint",
     "cleanup",
     "current_run",

@@ -12,9 +12,10 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
 
-__all__ = ["LeaseSpan", "OnConflict", "OptionChanges", "Options", "When", "seconds_until"]
+__all__ = ["LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "When", "seconds_until"]
 
 LeaseSpan: TypeAlias = Literal["run", "step"]
+OnFailure: TypeAlias = Literal["fail", "pause"]
 OnConflict: TypeAlias = Literal["queue", "reject", "replace"]
 When: TypeAlias = float | datetime
 """Seconds from the submission of a run, or a point in time; one without a time zone is local time."""
@@ -40,6 +41,7 @@ class OptionChanges(TypedDict, total=False):
     name: str | None
     idempotent: bool
     keep_going: bool
+    on_failure: OnFailure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +57,8 @@ class Options:
 
     With ``lease="step"`` each step leases its devices for itself. `after` is what earlier steps of the same workflow
     returned: this one comes after them, and starts `within` some seconds of their end. `keep_going` finishes what
-    doesn't depend on a failed step.
+    doesn't depend on a failed step. With ``on_failure="pause"`` a failure, after its retries, pauses the run and asks
+    an operator: mend things, then retry, skip, or abort.
 
     Raises `ConfigError` naming the option and what it takes.
     """
@@ -77,6 +80,7 @@ class Options:
     name: str | None = None
     idempotent: bool = False
     keep_going: bool = False
+    on_failure: OnFailure = "fail"
 
     def __post_init__(self) -> None:
         if type(self.after) is not tuple:
@@ -116,6 +120,8 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _mistakes_of_conflicts(options: Options) -> Iterator[tuple[str, str]]:
+    if options.on_failure not in get_args(OnFailure):
+        yield "on_failure", '"fail" or "pause"'
     if options.on_conflict not in get_args(OnConflict):
         yield "on_conflict", '"queue", "reject" or "replace"'
     elif options.on_conflict == "replace" and options.key is None:

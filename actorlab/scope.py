@@ -34,6 +34,14 @@ class Scope:
         """Tell whoever listens; if `acknowledged` within some seconds is asked for, wait for the answer."""
         del name, data, acknowledged
 
+    def ask_operator(self, question: str, choices: tuple[str, ...], timeout: float | None) -> str:
+        """Ask whoever sits at the terminal."""
+        del timeout
+        shown = f"{question} [{'/'.join(choices)}] " if choices else f"{question} "
+        while (answer := input(shown).strip()) not in (choices or (answer,)):
+            continue
+        return answer
+
     def record(self, values: dict[str, Any]) -> None:
         """Keep a row of what was measured."""
 

@@ -39,6 +39,9 @@ class Display(Protocol):
     def look(self, run: Run[Any] | None) -> None:
         """Look at the run, if there is one by now."""
 
+    def stand_aside(self, *, aside: bool) -> None:
+        """Leave the terminal to somebody who types an answer, or take it again."""
+
     def say(self, text: str) -> None:
         """Say something that isn't the run's."""
 
@@ -78,6 +81,9 @@ class ResultOnly:
 
     def look(self, run: Run[Any] | None) -> None:
         """Keep quiet."""
+
+    def stand_aside(self, *, aside: bool) -> None:
+        """Do nothing: what is printed line by line is in nobody's way."""
 
     def say(self, text: str) -> None:
         """Say it on stderr, where it isn't taken for the result."""
@@ -130,6 +136,7 @@ class LiveTree(ResultOnly):
         super().__init__(debug=debug)
         self._console = console
         self._live = Live(console=console, auto_refresh=False)
+        self._aside = False
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -149,8 +156,14 @@ class LiveTree(ResultOnly):
 
     def look(self, run: Run[Any] | None) -> None:
         """Draw the tree."""
-        if run is not None:
+        if run is not None and not self._aside:
             self._live.update(live_tree(run, self._began, time.monotonic()), refresh=True)
+
+    def stand_aside(self, *, aside: bool) -> None:
+        """Stop drawing, or begin again."""
+        if aside is not self._aside:
+            self._aside = aside
+            (self._live.stop if aside else self._live.start)()
 
     def say(self, text: str) -> None:
         """Say it above the tree."""
@@ -215,7 +228,7 @@ def plain_line(event: Event) -> str:
         case "log":
             fields = " ".join(f"{name}={value!r}" for name, value in data.items() if name != "message")
             return f"{event.subject}: {data.get('message')} {fields}".rstrip()
-        case "ended":
+        case "ended" | "progress" | "question":
             return ""
         case _:
             said = " ".join(f"{name}={value!r}" for name, value in data.items())

@@ -17,11 +17,14 @@ from actorlab.cli.telling import FAILED, INTERRUPTED, WRONG_USE
 from actorlab.config import ConfiguredLab
 from actorlab.errors import ConfigError, RunCancelled, WorkflowError
 from actorlab.runtime.events import Event, Subscription
+from actorlab.runtime.questions import Question
 from actorlab.runtime.run import Run
 
 __all__ = ["carry_out"]
 
 TICK: Final = 0.1
+MANY: Final = 100_000
+"""So many events may come while a large picture is drawn."""
 EMERGENCY: Final = 2.0
 """An emergency stop waits at most so many seconds for the devices."""
 
@@ -50,7 +53,15 @@ class Ended:
     error: BaseException | None
 
 
-Message: TypeAlias = Opened | Began | Ended | Signalled
+@dataclass(frozen=True)
+class Typed:
+    """Somebody typed an answer to a question; None: nobody can, as there is no terminal."""
+
+    question: Question
+    text: str | None
+
+
+Message: TypeAlias = Opened | Began | Ended | Signalled | Typed
 
 
 def carry_out(order: Order, display: Display) -> int:
@@ -72,7 +83,7 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
     error: BaseException | None = None
     try:
         with ConfiguredLab(order.config) as lab:
-            inbox.put(Opened(lab, lab.events.subscribe()))
+            inbox.put(Opened(lab, lab.events.subscribe(snapshot=False, buffer=MANY)))
             needed = order.binding.devices
             watch.refuse_if_interrupted()
             lab.connect([name for name in order.config.devices if name in needed])
@@ -96,6 +107,18 @@ def exit_code(ended: Ended, *, interrupted: str) -> int:
     return WRONG_USE if never_began else FAILED
 
 
+def in_question_words(question: Question) -> str:
+    """Write a question, with its choices."""
+    choices = f" [{'/'.join(question.choices)}]" if question.choices else ""
+    return f"{question.subject} asks: {question.text}{choices}"
+
+
+def read_answer(question: Question, inbox: SimpleQueue[Message]) -> None:
+    """Read one line from the terminal, on a thread of its own: a signal must not wait for somebody to type."""
+    line = sys.stdin.readline() if sys.stdin is not None else ""
+    inbox.put(Typed(question, line.strip() if line else None))
+
+
 class Watch:
     """What the main thread knows; its inbox is a `SimpleQueue`, whose `put` a signal handler may call."""
 
@@ -107,6 +130,8 @@ class Watch:
         self._lab: ConfiguredLab | None = None
         self._events: Subscription | None = None
         self._run: Run[Any] | None = None
+        self._questions: list[Question] = []
+        self._asking: Question | None = None
 
     def refuse_if_interrupted(self) -> None:
         """Raise `RunCancelled` if a signal came before the run began; for the working thread."""
@@ -128,6 +153,8 @@ class Watch:
                     self._cancel_if_interrupted()
                 case Signalled(name, number):
                     self._interrupt(name, number)
+                case Typed(question, text):
+                    self._take_answer(question, text)
                 case Ended():
                     self._hear()
                     self._display.look(message.run)
@@ -154,7 +181,39 @@ class Watch:
         while self._events is not None and (event := self._events.get(0)) is not None:
             heard.append(event)
             self._display.event(event)
+            if event.kind == "question":
+                self._questions.append(event.data["question"])
+        self._ask_next()
         return heard
+
+    def _ask_next(self) -> None:
+        """Put the oldest question to whoever sits at the terminal; one at a time."""
+        self._questions = [question for question in self._questions if not question.reply.done()]
+        if not self._questions or self._asking is not None:
+            if self._asking is not None and self._asking.reply.done():  # answered elsewhere, or taken back
+                self._asking = None
+                self._display.stand_aside(aside=False)
+            return
+        self._asking = question = self._questions[0]
+        self._display.stand_aside(aside=True)
+        self._display.say(in_question_words(question))
+        reader = threading.Thread(target=read_answer, args=(question, self.inbox), daemon=True)
+        reader.start()
+
+    def _take_answer(self, question: Question, text: str | None) -> None:
+        """Pass an answer on; without a terminal nobody can give one, and the run can't go on."""
+        self._asking = None
+        if text is None:
+            if self._run is not None:
+                self._run.cancel(f"it asks {question.text!r}, and without a terminal nobody can answer")
+            return
+        try:
+            question.answer(text)
+        except ConfigError as error:
+            self._display.say(str(error))
+        if question.reply.done():
+            self._display.stand_aside(aside=False)
+        self._ask_next()
 
     def _cancel_if_interrupted(self) -> None:
         if self.interrupted and self._lab is not None:

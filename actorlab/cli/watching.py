@@ -14,6 +14,7 @@ from rich.text import Text
 from actorlab.cli.listing import lab_config
 from actorlab.cli.signals import Signalled, listening
 from actorlab.config import ConfiguredLab, LabConfig
+from actorlab.core.backlog import GAP
 from actorlab.runtime.events import Subscription
 from actorlab.runtime.status import DeviceStatus
 
@@ -31,7 +32,7 @@ def watch_devices(lab_file: Path | None) -> int:
     console = Console(highlight=False, soft_wrap=True)
     signals: SimpleQueue[Signalled] = SimpleQueue()
     with listening(signals.put), ConfiguredLab(config) as lab:
-        events = lab.events.subscribe()
+        events = lab.events.subscribe(kinds="device", snapshot=False)
         lab.tried(config.devices)
         if console.is_terminal:
             watch_on_terminal(lab, console, signals)
@@ -57,7 +58,11 @@ def watch_in_lines(events: Subscription, console: Console, signals: SimpleQueue[
     """Print a line for each change of a device."""
     while not heard(signals, 0):
         event = events.get(timeout=REFRESH)
-        if event is not None and event.kind == "device":
+        if event is None:
+            continue
+        if event.kind == GAP:
+            console.print(Text(f"… {event.data['missed']} changes went by too fast to be shown"))
+        else:
             why = event.data["why"]
             console.print(Text(f"{event.subject} {event.data['state']}{f': {why}' if why else ''}"))
 

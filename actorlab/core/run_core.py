@@ -7,7 +7,7 @@ state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, assert_never
 
 from actorlab.core.plan import Countdown, Plan
 from actorlab.core.restart import Restart, RestartLimiter, RestartPolicy
@@ -16,12 +16,15 @@ from actorlab.core.run_events import (
     RELEASE_LEASE,
     Action,
     AlarmBody,
+    AskDecision,
+    Asked,
     AwaitDevices,
     Begun,
     BodyEnded,
     ChildBegun,
     ChildEnded,
     CleanupEnded,
+    Decided,
     DevicesLost,
     DevicesReady,
     End,
@@ -113,6 +116,8 @@ class RunSpec(NamedTuple):
     """The devices held exclusively, in the order in which they were added to the lab."""
     keep_going: bool = False
     windows: Mapping[int, Window] = NOTHING
+    asking: Mapping[int, None] = NOTHING
+    """Steps whose failure pauses the run, until an operator has decided what is to become of them."""
 
 
 class RunCore:
@@ -139,6 +144,7 @@ class RunCore:
         "_timeout_left",
         "_to_make_safe",
         "_told",
+        "_undecided",
         "abandoned",
         "begun",
         "cause",
@@ -182,6 +188,7 @@ class RunCore:
         self._active: dict[int, None] = {}
         self._retrying: dict[int, list[str]] = {}
         self._standing: dict[int, None] = {}
+        self._undecided: dict[int, BaseException] = {}
         self._held_back: tuple[int, ...] = ()
         self._children = 0
         self._cleanups = spec.cleanups
@@ -288,8 +295,41 @@ class RunCore:
                 self._open_windows(step)
         elif alarmed:
             self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step), now)
-        elif not self._retry(step, error, event.draw, now):
+        elif not self._retry(step, error, event.draw, now) and not self._ask(step, error, now):
             self._step_failed(step, S.FAILED, error, now)
+        self._settle_if_still(now)
+
+    def _ask(self, step: int, error: BaseException | None, now: float) -> bool:
+        """Pause for an operator's decision over a step that failed, if that is wanted."""
+        if step not in self.spec.asking or not isinstance(error, Exception):
+            return False
+        self.errors += ((step, error),)
+        self._undecided[step] = error
+        self._move_step(step, S.PAUSED)
+        self._out.append(AskDecision(step, error))
+        if self.state in (S.RUNNING, S.RETRYING):
+            self._pause(Pause(f"it waits for a decision, since {type(error).__name__}: {error}"), now)
+        return True
+
+    def _decided(self, event: Decided, now: float) -> None:
+        error = self._undecided.pop(event.step, None)
+        if error is None:
+            return
+        if not self._undecided:
+            self._resume(Resume(), now)
+        match event.choice:
+            case "retry":
+                self._start(event.step, now)
+            case "skip":
+                self._move_step(event.step, S.SKIPPED)
+                for skipped in self._countdown.skip(event.step):
+                    self._move_step(skipped, S.SKIPPED)
+                for ready in self._countdown.ended(event.step):
+                    self._start(ready, now)
+            case "abort":
+                self._step_failed(event.step, S.FAILED, error, now)
+            case _:
+                assert_never(event.choice)
         self._settle_if_still(now)
 
     def _open_windows(self, ended: int) -> None:
@@ -418,6 +458,9 @@ class RunCore:
             self._out.append(SetTimer(self.spec.cancel_grace, GraceOver()))
 
     def _forget_waiting_steps(self) -> None:
+        for step in self._undecided:
+            self._move_step(step, S.CANCELLED)
+        self._undecided.clear()
         for step in (*self._retrying, *self._held_back):
             if self._step_states.get(step) is S.RETRYING:
                 self._move_step(step, S.CANCELLED)
@@ -479,6 +522,10 @@ class RunCore:
             self._standing[event.step] = None
             self._stand_if_all_do(now)
 
+    def _asked(self, event: Asked, now: float) -> None:
+        self._pause(Pause(event.reason), now)
+        self._stood(Stood(event.step), now)
+
     def _stand_if_all_do(self, now: float) -> None:
         if self.state is not S.PAUSING or len(self._standing) < len(self._active):
             return
@@ -490,7 +537,7 @@ class RunCore:
 
     def _resume(self, event: Resume, now: float) -> None:
         del event
-        if self.state not in (S.PAUSING, S.PAUSED):
+        if self.state not in (S.PAUSING, S.PAUSED) or self._undecided:
             return
         if self.state is S.PAUSED:
             self._start_clock(now)
@@ -510,7 +557,7 @@ class RunCore:
 
     def _settle_if_still(self, now: float) -> None:
         """Go on to the end if nothing runs, waits for its retry, or is held back by a pause."""
-        if self._active or self._children or self._retrying or self._held_back:
+        if self._active or self._children or self._retrying or self._held_back or self._undecided:
             self._stand_if_all_do(now)
             return
         if self._fenced or self.state is S.WAITING:
@@ -615,4 +662,6 @@ class RunCore:
         Pause: _pause,
         Resume: _resume,
         Stood: _stood,
+        Asked: _asked,
+        Decided: _decided,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from actorlab.core.run_state import RunState
@@ -12,13 +12,17 @@ __all__ = [
     "RELEASE_LEASE",
     "Action",
     "AlarmBody",
+    "AskDecision",
     "AskLease",
+    "Asked",
     "AwaitDevices",
     "Begun",
     "BodyEnded",
     "ChildBegun",
     "ChildEnded",
+    "Choice",
     "CleanupEnded",
+    "Decided",
     "DevicesLost",
     "DevicesReady",
     "End",
@@ -48,6 +52,9 @@ __all__ = [
     "Stopped",
     "WindowOver",
 ]
+
+
+Choice: TypeAlias = Literal["retry", "skip", "abort"]
 
 
 # -- events
@@ -171,9 +178,24 @@ class Stood(NamedTuple):
     step: int
 
 
+class Asked(NamedTuple):
+    """The body of a step asks an operator, and stands until it is answered."""
+
+    step: int
+    reason: str
+
+
+class Decided(NamedTuple):
+    """An operator has decided over a step that failed: try it again, go on without it, or let the run fail."""
+
+    step: int
+    choice: Choice
+
+
 Event: TypeAlias = (
     Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | WindowOver | GraceOver | RetryDue | DevicesReady
-    | DevicesLost | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood
+    | DevicesLost | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood | Asked
+    | Decided
 )  # fmt: skip
 
 
@@ -227,6 +249,13 @@ class AwaitDevices(NamedTuple):
     step: int
 
 
+class AskDecision(NamedTuple):
+    """Ask an operator what is to become of a step that failed."""
+
+    step: int
+    error: BaseException
+
+
 class HoldBodies(NamedTuple):
     """Let bodies stand at their next pause point."""
 
@@ -273,8 +302,8 @@ class StepMoved(NamedTuple):
 
 
 Action: TypeAlias = (
-    AskLease | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices | HoldBodies |
-    FreeBodies | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
+    AskLease | AskDecision | StartBody | AlarmBody | StopChildren | FenceBody | Fence | SetTimer | AwaitDevices |
+    HoldBodies | FreeBodies | StartCleanup | MakeSafe | ReleaseLease | End | Moved | StepMoved
 )  # fmt: skip
 
 ASK_LEASE: Final = AskLease()

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sized
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+    Sized,
+)
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
@@ -19,8 +29,8 @@ from actorlab.runtime.run import Run
 from actorlab.scope import PLAIN, current
 
 __all__ = [
-    "ask", "checkpoint", "current_run", "emit", "exchange", "log", "parameter", "perform", "phase", "progress",
-    "record", "shield", "sleep", "spawn", "track",
+    "ask", "ask_operator", "checkpoint", "current_run", "emit", "exchange", "log", "parameter", "perform", "phase",
+    "progress", "record", "shield", "sleep", "spawn", "track",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -86,6 +96,19 @@ def emit(name: str, data: Any = None, *, acknowledged: float | None = None) -> A
 
     """
     return current.get().emit(name, data, acknowledged)
+
+
+def ask_operator(question: str, *, choices: Sequence[str] = (), timeout: float | None = None) -> str:
+    """Ask whoever runs the lab, and return the answer; the run is paused until then, at most `timeout` seconds.
+
+    >>> ask_operator("Is the sample in?", choices=("yes", "no"))  # doctest: +SKIP
+    'yes'
+
+    Raises:
+        TimeoutError: nobody answered in time.
+
+    """
+    return current.get().ask_operator(question, tuple(choices), timeout)
 
 
 def record(**values: Any) -> None:

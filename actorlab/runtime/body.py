@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from actorlab.driving.member import Member
     from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell, LifeMailbox
+    from actorlab.runtime.questions import Question
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
 
@@ -256,6 +257,25 @@ class Body(Scope):
             text = f"{self.name}: nobody acknowledged {name!r} within {acknowledged:g} s"
             raise TimeoutError(text)
         return answer.outcome()
+
+    def ask_operator(self, question: str, choices: tuple[str, ...], timeout: float | None) -> str:
+        """Ask an operator, and stand until somebody answers; the run is paused meanwhile.
+
+        Raises:
+            TimeoutError: nobody answered in time.
+
+        """
+        asked: Reply[Question] = Reply()
+        self.actor.asked_operator(self, question, choices, asked)
+        self.wait(asked)
+        waiting = asked.outcome()
+        try:
+            if not self.wait(waiting.reply, FOREVER if timeout is None else timeout):
+                text = f"{self.name} asked {question!r}, and nobody answered within {timeout:g} s"
+                raise TimeoutError(text)
+        finally:
+            self.actor.answered(waiting)
+        return waiting.reply.outcome()
 
     def record(self, values: dict[str, Any]) -> None:
         """Keep a row of what was measured."""

@@ -25,6 +25,7 @@ from actorlab.runtime.lab_actor import LabActor
 from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.loop import LabLoop
 from actorlab.runtime.making import RunMaker
+from actorlab.runtime.questions import Question, Questions
 from actorlab.runtime.run_actor import RunActor
 from actorlab.runtime.status import DeviceStatus, status_of
 from actorlab.runtime.workers import Workers
@@ -90,6 +91,7 @@ class Lab:
         self.lab_actor = LabActor(self, self.decider, self.events, places)
         self.inventory = Devices(self.lab_actor)
         self.cells = self.inventory.cells
+        self.questions_ = Questions(self.events)
         self.maker = RunMaker(self)
         self._runs: dict[str, RunActor] = {}
         self._finished: deque[Run[Any]] = deque()
@@ -300,6 +302,20 @@ class Lab:
                 return run
         text = f"there is no run {run_id!r}, or it ended long ago"
         raise ConfigError(text)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Return what runs ask an operator and nobody has answered yet."""
+        return self.questions_.open()
+
+    def answer(self, question_id: int, text: str) -> None:
+        """Answer an operator's question.
+
+        Raises:
+            ConfigError: there is no such question, or the answer isn't among its choices.
+
+        """
+        self.questions_.answer(question_id, text)
 
     def revoke(self, run_id: str, reason: str) -> None:
         """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""

@@ -9,6 +9,7 @@ from actorlab.core.run_state import RunState
 if TYPE_CHECKING:
     from actorlab.options import When
     from actorlab.runtime.parameters import Parameters
+    from actorlab.runtime.questions import Question
     from actorlab.runtime.records import Records
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
@@ -65,7 +66,10 @@ class StepView(NamedTuple):
 class Notes:
     """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
 
-    __slots__ = ("began", "ended", "parameters", "progress", "records", "retry_waits", "telling", "told", "waits_until")
+    __slots__ = (
+        "began", "ended", "parameters", "progress", "questions", "records", "retry_waits", "telling", "told",
+        "waits_until",
+    )  # fmt: skip
 
     def __init__(self, waits_until: When | None) -> None:
         self.progress: dict[int, Progress] = {}
@@ -80,6 +84,8 @@ class Notes:
         """It is about to be told again."""
         self.parameters: Parameters | None = None
         self.records: Records | None = None
+        self.questions: tuple[Question, ...] = ()
+        """What was asked about steps that failed."""
 
 
 def progress_of(actor: RunActor) -> Progress | None:

@@ -38,10 +38,12 @@ from actorlab.unknown import Unknown, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from actorlab.core.run_events import Choice
     from actorlab.drawing import Drawing
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Timer
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.questions import Question
 
 __all__ = ["NOTHING", "ONE", "RunActor"]
 
@@ -164,8 +166,11 @@ class RunActor(Actor):
         units: dict[int, None] = {}
         retries: dict[int, RestartPolicy] = {}
         timeouts: dict[int, float] = {}
+        asking: dict[int, None] = {}
         for step, work in enumerate(self.work):
             its = work.task.options_
+            if its.on_failure == "pause":
+                asking[step] = None
             if self.lease_per_step or work.drawing is not None:
                 units[step] = None
             if self.lease_per_step and work.drawing is None:
@@ -177,7 +182,7 @@ class RunActor(Actor):
         safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
         return RunSpec(
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
-            options.keep_going, NO_WINDOWS if self.drawing is None else windows_of(self.drawing),
+            options.keep_going, NO_WINDOWS if self.drawing is None else windows_of(self.drawing), asking,
         )  # fmt: skip
 
     # -- from any thread
@@ -241,6 +246,34 @@ class RunActor(Actor):
             self._decider.after(BETWEEN_PROGRESS, self._tell_progress)
         else:
             self.notes.telling = False
+
+    def asked_operator(self, body: Body, text: str, choices: tuple[str, ...], asked: Reply[Question]) -> None:
+        """Put a body's question to an operator; from its own thread."""
+
+        def ask(_: Any) -> None:
+            question = self.lab.questions_.ask(body.name, text, choices)
+            self.on(ev.Asked(body.index, f"it asks: {text}"))
+            asked.finish(question, None)
+
+        self._decider.post(ask)
+
+    def answered(self, question: Question) -> None:
+        """Go on after an operator's answer, or without one; from the body's thread."""
+        self.lab.questions_.withdraw(question)
+        self._decider.post(self.on, ev.Resume())
+
+    def _ask_decision(self, action: ev.AskDecision) -> None:
+        """Ask an operator what is to become of a step that failed."""
+        step, error = action
+        work = self.work[step]
+        subject = self.id if self.drawing is None else f"{self.id}/{work.name}"
+        text = f"it failed: {type(error).__name__}: {error}"
+        question = self.lab.questions_.ask(subject, text, ("retry", "skip", "abort"))
+        self.notes.questions += (question,)
+        question.reply.when_done(lambda reply: self._decider.post(self._decide, (step, reply.outcome())))
+
+    def _decide(self, argument: tuple[int, Choice]) -> None:
+        self.on(ev.Decided(*argument))
 
     def emitted(self, body: Body, name: str, data: Any, answer: Reply[Any] | None) -> None:
         """Tell an event of a body's own; from its own thread."""
@@ -611,6 +644,8 @@ class RunActor(Actor):
     def _end(self, action: ev.End) -> None:
         for timer in self._timers:
             timer.cancel()
+        if self.notes.questions:
+            self._end_questions(action.state)
         error = None if action.state is S.SUCCEEDED else error_of(self)
         events = self.lab.events
         if events.heard:
@@ -627,6 +662,15 @@ class RunActor(Actor):
             on_end()
         else:
             self._decider.last(publish, (run, error))
+
+    def _end_questions(self, state: RunState) -> None:
+        """Take open questions back; what was skipped by an operator's word has no value."""
+        for question in self.notes.questions:
+            self.lab.questions_.withdraw(question)
+        if state is S.SUCCEEDED:
+            for step in range(len(self.work)):
+                if self.core.step_state(step) is S.SKIPPED:
+                    self.values[step] = None
 
     def _let_go(self) -> None:
         """Drop what only a living run needs, and with it all cycles, so that the last reader's end frees the rest."""
@@ -702,6 +746,7 @@ class RunActor(Actor):
 
     deeds: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         ev.AskLease: _ask_lease,
+        ev.AskDecision: _ask_decision,
         ev.StartBody: _start_body,
         ev.AlarmBody: _alarm_body,
         ev.StopChildren: _stop_children,
