@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from actorlab.core.backlog import SNAPSHOT, Event
+from actorlab.errors import ConfigError
+from actorlab.kernel import Reply
+from actorlab.runtime.delivering import Delivery
+from actorlab.runtime.feed import Feed, choice
+from actorlab.runtime.subscriptions import AsyncEvents, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from actorlab.dispatch import Dispatcher
+    from actorlab.runtime.decider import Decider
+    from actorlab.runtime.standings import Standing
+    from actorlab.runtime.workers import Workers
 
 __all__ = ["Event", "EventLog", "Subscription"]
 
@@ -15,27 +29,31 @@ __all__ = ["Event", "EventLog", "Subscription"]
 now = time.time
 
 
-class Event(NamedTuple):
-    """One thing that happened: `time` is seconds since 1970, `subject` a run, a step ("run/step") or a device."""
-
-    sequence: int
-    time: float
-    subject: str
-    kind: str
-    data: dict[str, Any]
-
-
 class EventLog:
-    """The subscriptions; only the deciding thread tells.
+    """What happens in a lab: iterate over it, in a thread or an event loop, or `subscribe`.
 
-    Where it happens a thousand times a second, look at `heard` first: nothing is put together for nobody.
+    Only the deciding thread tells. Where it happens a thousand times a second, look at `heard` first: nothing is put
+    together for nobody. `standings` says how all things stand; the deciding thread calls it for each new observer.
+    Without a decider, whoever subscribes does so in the thread which tells, and there are no callbacks.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        decider: Decider | None = None,
+        observers: Workers | None = None,
+        standings: Callable[[], Iterable[Standing]] = tuple,
+    ) -> None:
+        self._decider = decider
+        self._observers = observers
+        self._standings = standings
+        self._pid = os.getpid()
         self._sequence = 0
-        self._subscriptions: tuple[Subscription, ...] = ()
+        self._feeds: tuple[Feed, ...] = ()
+        self._closed = False
         self.heard = False
         """Whether anybody listens."""
+
+    # -- the deciding thread
 
     def add(self, subject: str, kind: str, **data: Any) -> None:
         """Tell an event."""
@@ -45,50 +63,134 @@ class EventLog:
         """Tell an event whose data are in a dict that nobody changes any more."""
         self._sequence += 1
         event = Event(self._sequence, now(), subject, kind, data)
-        for subscription in self._subscriptions:
-            subscription.offer(event)
-
-    def subscribe(self, bound: int = 100_000) -> Subscription:
-        """Listen from now on, with a buffer of so many events."""
-        subscription = Subscription(self, bound)
-        self._subscriptions = (*self._subscriptions, subscription)
-        self.heard = True
-        return subscription
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """Listen no longer."""
-        self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-        self.heard = bool(self._subscriptions)
-
-
-class Subscription:
-    """One listener's own buffer; when it is full new events are counted in `dropped` instead."""
-
-    def __init__(self, log: EventLog, bound: int) -> None:
-        self._log = log
-        self._bound = bound
-        self._queue: SimpleQueue[Event | None] = SimpleQueue()
-        self.dropped = 0
-
-    def offer(self, event: Event) -> None:
-        """Buffer an event, if there is room."""
-        if self._queue.qsize() < self._bound:
-            self._queue.put(event)
-        else:
-            self.dropped += 1
-
-    def get(self, timeout: float | None = None) -> Event | None:
-        """Wait at most `timeout` seconds for the next event; None says that there is none, or that it is closed."""
-        try:
-            return self._queue.get(timeout=timeout)
-        except Empty:
-            return None
-
-    def __iter__(self) -> Iterator[Event]:
-        while (event := self.get()) is not None:
-            yield event
+        for feed in self._feeds:
+            feed.offer(event)
 
     def close(self) -> None:
-        """Listen no longer, and end the iteration."""
-        self._log.unsubscribe(self)
-        self._queue.put(None)
+        """Let every observer end after what it hasn't read yet."""
+        self._closed = True
+        feeds, self._feeds, self.heard = self._feeds, (), False
+        for feed in feeds:
+            feed.end()
+
+    # -- any thread
+
+    def subscribe(
+        self,
+        callback: Callable[[Event], object] | None = None,
+        *,
+        kinds: Iterable[str] | None = None,
+        subjects: Iterable[str] | None = None,
+        buffer: int = 1000,
+        dispatcher: Dispatcher | None = None,
+        snapshot: bool = True,
+    ) -> Subscription:
+        """Listen from now on: to a snapshot first, then to every change; with a callback, it is called with each event.
+
+        `kinds` and `subjects` choose; a subject may be a pattern, such as "sweep#3/*". Of the unread events the newest
+        `buffer` survive at least; "gap" events tell where others are missing. A callback is called in a thread for
+        that, or by `dispatcher` wherever that leads. When this returns one has begun to listen, but in an event loop,
+        where it doesn't wait for that: what is started afterwards is heard in any case.
+
+        Raises:
+            ConfigError: the buffer is less than 1, or the callback is missing or none.
+
+        """
+        self._check(callback, buffer, dispatcher)
+        feed = Feed(choice(kinds, subjects), buffer)
+        if callback is not None:
+            self._deliver(feed, callback, dispatcher)
+        subscription = Subscription(feed, self._left, forgotten=callback is None)
+        self._attach(feed, snapshot=snapshot, wait=not in_event_loop())
+        if feed.error is not None:
+            raise feed.error
+        return subscription
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield a snapshot and then every change, until the lab has closed."""
+        return iter(self.subscribe())
+
+    def __aiter__(self) -> AsyncEvents:
+        """Yield a snapshot and then every change, until the lab has closed, without blocking the event loop."""
+        return aiter(self.subscribe())
+
+    def _check(self, callback: object, buffer: int, dispatcher: object) -> None:
+        if not isinstance(buffer, int) or buffer < 1:
+            text = f"lab.events.subscribe(buffer={buffer!r}): it must be a whole number of events, at least 1"
+            raise ConfigError(text)
+        if callback is not None and not callable(callback):
+            text = f"lab.events.subscribe({callback!r}): it must be a function that takes an event"
+            raise ConfigError(text)
+        if dispatcher is not None and callback is None:
+            text = "lab.events.subscribe(dispatcher=…) without a callback: the dispatcher is what runs the callback"
+            raise ConfigError(text)
+        if os.getpid() != self._pid:
+            text = "this lab belongs to the process that made it: in a forked child nobody tells events"
+            raise ConfigError(text)
+
+    def _deliver(self, feed: Feed, callback: Callable[[Event], object], dispatcher: Dispatcher | None) -> None:
+        decider, observers = self._decider, self._observers
+        if decider is None or observers is None:
+            text = "lab.events.subscribe(callback): there is no lab which could call it"
+            raise ConfigError(text)
+        Delivery(feed, callback, dispatcher, lambda turn: decider.post(observers.put, turn)).await_news()
+
+    # -- coming and going
+
+    def _attach(self, feed: Feed, *, snapshot: bool, wait: bool) -> None:
+        """Have the deciding thread add an observer, between two events."""
+        if self._decider is None or self._decider.here:
+            self._add((feed, snapshot, Reply()))
+            return
+        begun: Reply[None] = Reply()
+        try:
+            self._decider.post(self._add, (feed, snapshot, begun))
+            if wait:
+                begun.wait()
+        except BaseException:
+            feed.close()
+            self._left()
+            raise
+
+    def _add(self, argument: tuple[Feed, bool, Reply[None]]) -> None:
+        feed, snapshot, begun = argument
+        try:
+            if snapshot and not feed.closed:
+                feed.begin(self._snapshot(feed.wanted))
+        except Exception as error:  # noqa: BLE001 - a boundary between threads: it goes to whoever subscribes
+            feed.close(error)
+        if self._closed:
+            feed.end()
+        elif not feed.closed:
+            self._feeds = (*self._feeds, feed)
+            self.heard = True
+        begun.finish(None, None)
+
+    def _snapshot(self, wanted: Callable[[str, str], bool] | None) -> list[Event]:
+        """Return how what is wanted stands, as events: all carry the number of the last change."""
+        number, moment = self._sequence, now()
+        return [
+            Event(number, moment, subject, SNAPSHOT, {"of": of, **look()})
+            for subject, of, look in self._standings()
+            if wanted is None or wanted(subject, of) or wanted(subject, SNAPSHOT)
+        ]
+
+    def _left(self) -> None:
+        """Hear that an observer has closed."""
+        if self._decider is None:
+            self._prune(None)
+        else:
+            self._decider.post(self._prune)
+
+    def _prune(self, _: Any) -> None:
+        self._feeds = tuple(feed for feed in self._feeds if not feed.closed)
+        self.heard = bool(self._feeds)
+
+
+def in_event_loop() -> bool:
+    """Tell whether an event loop runs in this thread: then it mustn't wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
