@@ -270,6 +270,8 @@ class DeviceEntry(Section):
     disconnect: str | None = None
     make_safe: str | None = None
     interrupt: str | None = None
+    resync: str | None = None
+    identify: str | None = None
     optional: bool = False
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False

@@ -57,9 +57,14 @@ class DeviceConfig:
     >>> class Laser: ...
     >>> factory = DeviceConfig(timeout=5)(Laser)
 
-    `connect`, `disconnect`, `make_safe` and `interrupt` name a method or give a function of the device; None says that
-    there is none. `faults` are further exceptions that mean "the connection broke, start afresh". `queries` and
-    `idempotent` name members (``"source_enabled"``, ``"sense.*.range"``) of drivers that can't be marked.
+    `connect`, `disconnect`, `make_safe`, `interrupt`, `resync` and `identify` name a method or give a function of the
+    device; None says that there is none. `faults` are further exceptions that mean "the connection broke, start
+    afresh".
+
+    `queries` and `idempotent` name members of drivers that can't be marked, as one would type them:
+    ``"source_enabled"``, ``"sense.*.range"``, ``"channels[*].voltage"``, ``"channels[A].voltage"``. A ``*`` stands for
+    any part of one name or key, and ``**`` for any way (``"**.temperature"``). A parameter that is named, such as
+    ``"volt"``, is read by a query (``volt()``, ``volt.get()``); to set it (``volt(5)``) stays a command.
 
     `read_back` names setters whose value is to be read back: ``{"set_wavelength": ReadBack("wavelength", 0.01, 2)}``.
 
@@ -79,6 +84,8 @@ class DeviceConfig:
     disconnect: str | Callable[[Any], object] | None = "auto"
     make_safe: str | Callable[[Any], object] | None = "auto"
     interrupt: str | Callable[[Any], object] | None = "auto"
+    resync: str | Callable[[Any], object] | None = "auto"
+    identify: str | Callable[[Any], object] | None = "auto"
     optional: bool = False
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False

@@ -1,4 +1,4 @@
-"""Talk to instruments: devices for VISA, on any back end, and connections for drivers that do without."""
+"""Talk to instruments: devices for VISA, on any back end, connections for drivers that do without, and presets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from actorlab.drivers.serial_transport import SerialTransport
 from actorlab.drivers.socket_transport import SocketTransport
 from actorlab.drivers.transport import Transport
 from actorlab.drivers.visa import VisaDevice
+from actorlab.driving.presets import PYMEASURE, QCODES
 
 __all__ = [
+    "PYMEASURE",
+    "QCODES",
     "GarbledAnswer",
     "InstrumentError",
     "Interrupted",

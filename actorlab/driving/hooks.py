@@ -1,4 +1,4 @@
-"""Find a driver's lifecycle hooks: by configuration, on `Device`, or by their usual names."""
+"""Find a driver's lifecycle hooks: by configuration, by the preset of its package, on `Device`, or by usual names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.device import Device
+from actorlab.driving.presets import preset_of
 from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ BY_NAME: Final = {
     "identify": ("identify",),
 }
 """The names that are tried for each hook, in this order."""
+OURS: Final = {"make_safe": ("make_safe",), "resync": ("resync",), "identify": ("identify",)}
+"""Names that a class of another package has only if somebody wrote them for this."""
 
 
 class Hooks:
@@ -35,26 +38,37 @@ class Hooks:
     @classmethod
     def of(cls, driver: type, config: DeviceConfig) -> Hooks:
         """Find the hooks of a class; a method that needs arguments is never taken for one by its name."""
+        preset = preset_of(driver)
         found: dict[str, str | Callable[[Any], object]] = {}
         for hook, names in BY_NAME.items():
-            wanted = getattr(config, hook, "auto")
-            chosen = first_of(driver, names) if wanted == "auto" else wanted
+            chosen = getattr(config, hook)
+            if chosen == "auto" and preset is not None:
+                chosen = first_of(driver, OURS.get(hook, ())) or getattr(preset, hook)
+            elif chosen == "auto":
+                chosen = first_of(driver, names)
             if chosen is not None:
                 found[hook] = chosen
         return cls(found)
 
-    def check(self, driver: type) -> None:
-        """Refuse a configured name that the driver doesn't have.
+    def check(self, driver: object) -> None:
+        """Refuse a configured name that the driver doesn't have, or that can't be called with nothing but the object.
 
         Raises:
             ConfigError: it says which hook and name.
 
         """
         for hook, chosen in self.found.items():
-            known = not isinstance(chosen, str) or hasattr(driver, "__getattr__")
-            if not known and inspect.getattr_static(driver, str(chosen), None) is None:
-                text = f"DeviceConfig({hook}={chosen!r}): {driver.__name__} has no such method; name another, or None"
-                raise ConfigError(text)
+            if not isinstance(chosen, str):
+                continue
+            static = inspect.getattr_static(type(driver), chosen, None)
+            if static is None and not callable(getattr(driver, chosen, None)):
+                why = f"{type(driver).__name__} has no such method; name another, or None"
+            elif static is not None and needs_arguments(static):
+                why = f"it needs arguments; give a function, such as lambda driver: driver.{chosen}(…)"
+            else:
+                continue
+            text = f"DeviceConfig({hook}={chosen!r}): {why}"
+            raise ConfigError(text)
 
     def has(self, hook: str) -> bool:
         """Tell whether the driver has this hook."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from traceback import clear_frames
 from typing import Any, Protocol
 
 from actorlab.device import DeviceConfig
 from actorlab.driving.hooks import Hooks
 from actorlab.driving.member import Member, Path, resolve
 from actorlab.driving.shape import Shape, look
-from actorlab.driving.travel import SCALARS, outgoing
+from actorlab.driving.travel import SCALARS, Stays, outgoing
 
 __all__ = ["Driving", "InThread"]
 
@@ -61,11 +62,15 @@ class InThread:
         config: DeviceConfig,
         life: int,
     ) -> None:
-        self.object: object = factory(*args, **kwargs)
+        try:
+            self.object: object = factory(*args, **kwargs)
+        except BaseException as error:
+            let_go(error)
+            raise
         self.kind = type(self.object)
         self.life = life
         self.hooks = Hooks.of(self.kind, config)
-        self.hooks.check(self.kind)
+        self.hooks.check(self.object)
 
     @property
     def shape(self) -> Shape:
@@ -94,7 +99,14 @@ class InThread:
         else:
             target = resolve(self.object, path, self.life)
         value = member.action(target, member.name, args, kwargs)
-        return value if value.__class__ in SCALARS else outgoing(value, self.life)
+        return value if value.__class__ in SCALARS else self._outgoing(value)
+
+    def _outgoing(self, value: Any) -> Any:
+        """Return what the caller gets; a method that returns the object itself gives the device."""
+        sent = outgoing(value, self.life)
+        if value is self.object and type(sent) is Stays:
+            sent.origin = ()
+        return sent
 
     def interrupt(self) -> None:
         """Call the driver's hook that ends the call in progress; from another thread."""
@@ -102,3 +114,10 @@ class InThread:
 
     def close(self) -> None:
         """Do nothing: the object goes with its thread."""
+
+
+def let_go(error: BaseException | None) -> None:
+    """Let go of an object that failed to be made, which the error's frames hold: so it can close what it has opened."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

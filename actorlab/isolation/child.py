@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol, Self, assert_never
 from actorlab.core.restart import RestartPolicy
 from actorlab.device import DeviceConfig
 from actorlab.driving.hooks import Hooks
-from actorlab.driving.member import Member, Path, invoke, resolve
-from actorlab.driving.shape import Shape
+from actorlab.driving.member import Member, Path, current, invoke
+from actorlab.driving.shape import Shape, looked
 from actorlab.driving.travel import Stays
 from actorlab.errors import ActorLabError, ConfigError
 from actorlab.isolation.dying import ProcessDied
@@ -22,7 +22,7 @@ from actorlab.isolation.launcher import OwnProcess
 from actorlab.isolation.listener import Heard, Listener
 from actorlab.isolation.messages import Act, Asleep, Awake, Bye, Failed, Left, Look, Looks, Make, ToDriver, ToLab
 from actorlab.isolation.packing import as_class
-from actorlab.isolation.wire import MESSAGE, PLAIN
+from actorlab.isolation.wire import MESSAGE, PLAIN, Frame
 
 __all__ = ["Child", "Heard", "Meanwhile"]
 
@@ -156,6 +156,8 @@ class Child:
             BaseException: what the driver has raised, with its traceback as a note.
 
         """
+        if member.action is looked:
+            return self.look(member.path)
         number = self._number_of(member)
         if number <= 0 or self._forgotten:
             return self._act_in_full(member, number, args, kwargs)
@@ -193,8 +195,8 @@ class Child:
         """Return a path with the numbers of the objects that stayed in place of the objects."""
         if not any(kind == "object" for kind, _ in path):
             return path
-        steps = [(kind, resolve(None, ((kind, key),), self.life) if kind == "object" else key) for kind, key in path]
-        return tuple([(kind, key.number if kind == "object" else key) for kind, key in steps])
+        steps = current(path, self.life)
+        return tuple([(kind, key.part.number if kind == "object" else key) for kind, key in steps])
 
     # -- how it is asked
 
@@ -206,7 +208,7 @@ class Child:
             raise untold(self.name, what, error) from error
         return self._answer(frame, what)
 
-    def _answer(self, frame: bytes, what: str) -> Any:
+    def _answer(self, frame: Frame, what: str) -> Any:
         """Send a frame and return the answer; meanwhile the driver may sleep, and others be served."""
         while True:
             kind, body = self._swap(frame)
@@ -221,8 +223,8 @@ class Child:
             match told:
                 case Asleep():
                     frame = self._wire.frame(MESSAGE, Awake(self._sleep(told)))
-                case Left(number, cls, members):
-                    return self._stays(number, cls, members)
+                case Left(number, cls, whole):
+                    return self._stays(number, cls, whole=whole)
                 case Looks():
                     return told
                 case Failed(failure, unread):
@@ -233,7 +235,7 @@ class Child:
                 case _:
                     assert_never(told)
 
-    def _swap(self, frame: bytes) -> tuple[int, bytes]:
+    def _swap(self, frame: Frame) -> tuple[int, Any]:
         """Send a frame and wait for the next one."""
         try:
             self._wire.send(frame)
@@ -261,10 +263,10 @@ class Child:
             return failure_of(error)
         return None
 
-    def _stays(self, number: int, cls: bytes, members: frozenset[str]) -> Stays:
+    def _stays(self, number: int, cls: bytes, *, whole: bool) -> Stays:
         stays = Stays(Key(number, self._forgotten), self.life)
         stays.cls = as_class(cls)
-        stays.members = members  # pyright: ignore[reportAttributeAccessIssue] - inferred as frozenset[Never] there
+        stays.origin = () if whole else None
         return stays
 
     # -- for any thread
@@ -305,7 +307,8 @@ class Child:
 
 def seen(looks: Looks) -> Shape:
     """Return the shape that a process has told of."""
-    return Shape(as_class(looks.cls), looks.names, {step: as_class(cls) for step, cls in looks.parts})
+    parts = {step: as_class(cls) for step, cls in looks.parts}
+    return Shape(as_class(looks.cls), looks.names, parts, looks.keys, looks.settable)
 
 
 def untold(device: str, what: str, error: BaseException) -> Untold:

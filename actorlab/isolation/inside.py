@@ -24,12 +24,12 @@ from actorlab.isolation.failure import failure_of, restored
 from actorlab.isolation.farewell import Watchdog
 from actorlab.isolation.inside_scope import ChildScope
 from actorlab.isolation.logs import LogSender, set_levels
-from actorlab.isolation.memory import Area
+from actorlab.isolation.memory import Slots
 from actorlab.isolation.messages import Act, Asleep, Awake, Bye, Failed, Left, Look, Looks, Make, ToDriver
 from actorlab.isolation.outbox import Outbox
 from actorlab.isolation.packing import pack, travelling_class
 from actorlab.isolation.side import READY
-from actorlab.isolation.wire import MESSAGE, PLAIN, Wire
+from actorlab.isolation.wire import MESSAGE, PLAIN, Frame, Wire
 from actorlab.scope import current
 
 __all__ = ["Inside", "main"]
@@ -107,7 +107,7 @@ class Inside:
                 assert_never(request)
         return None
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: Frame) -> None:
         try:
             self._wire.send(frame)
         except OSError as error:
@@ -115,7 +115,7 @@ class Inside:
 
     # -- what is asked
 
-    def _make(self, make: Make) -> bytes:
+    def _make(self, make: Make) -> Frame:
         self.busy += 1
         try:
             self.driver = InThread(make.factory, make.args, make.kwargs, make.config, make.life)
@@ -126,13 +126,13 @@ class Inside:
         finally:
             self.busy -= 1
 
-    def _look(self, path: Path) -> bytes:
+    def _look(self, path: Path) -> Frame:
         try:
             return self._wire.frame(MESSAGE, looks_of(self._made().look(self._with_kept(path))))
         except BaseException as error:  # noqa: BLE001 - the boundary: it goes to the lab
             return self._failed(error)
 
-    def _act_in_full(self, act: Act) -> bytes:
+    def _act_in_full(self, act: Act) -> Frame:
         for number in act.forget:
             self._kept.pop(number, None)
         member = Member(act.name, query=False, action=act.action, path=self._with_kept(act.path))
@@ -144,7 +144,7 @@ class Inside:
         """Return a path with the objects that stayed in place of their numbers."""
         return tuple([(kind, self._kept[key] if kind == "object" else key) for kind, key in path])
 
-    def _act(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    def _act(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Frame:
         """Do what a member says, and return the frame that tells of its outcome."""
         self.busy += 1
         try:
@@ -175,12 +175,12 @@ class Inside:
         value = self._made().hook(hook)
         return value if is_data(value) else None
 
-    def _keep(self, stays: Stays) -> bytes:
+    def _keep(self, stays: Stays) -> Frame:
         self._count += 1
         self._kept[self._count] = stays
-        return self._wire.frame(MESSAGE, Left(self._count, travelling_class(stays.cls), stays.members))
+        return self._wire.frame(MESSAGE, Left(self._count, travelling_class(stays.cls), stays.origin == ()))
 
-    def _failed(self, error: BaseException, *, unread: bool = False) -> bytes:
+    def _failed(self, error: BaseException, *, unread: bool = False) -> Frame:
         return self._wire.frame(MESSAGE, Failed(failure_of(error), unread))
 
     # -- what the driver does meanwhile
@@ -240,7 +240,8 @@ def looks_of(shape: Shape) -> Looks:
     """Return a shape ready to be sent, without the items whose keys can't be."""
     named = {cls: travelling_class(cls) for cls in {shape.cls, *shape.parts.values()}}
     parts = [(step, named[cls]) for step, cls in shape.parts.items() if can_travel(step)]
-    return Looks(named[shape.cls], shape.names, tuple(parts))
+    keys = shape.keys if can_travel(shape.keys) else tuple(filter(can_travel, shape.keys))
+    return Looks(named[shape.cls], shape.names, tuple(parts), keys, shape.settable)
 
 
 def can_travel(value: Any) -> bool:
@@ -257,7 +258,7 @@ def main(start: dict[str, Any]) -> int:
     take_signals(start["dump"])
     with socket.socket(fileno=start["calls"]) as calls, socket.socket(fileno=start["side"]) as side:
         keep_to_ourselves(start)
-        wire = Wire(calls, Area(start["outgoing"]), Area(start["incoming"]))
+        wire = Wire(calls, Slots(start["outgoing"]), Slots(start["incoming"]))
         outbox = Outbox(side)
         inside = Inside(start["name"], wire, outbox)
         watchdog = Watchdog(inside, wire, side, start)

@@ -19,7 +19,7 @@ from actorlab.device import DeviceConfig
 from actorlab.errors import ConfigError
 from actorlab.isolation.dying import ProcessDied, frames_in, how_it_ended, last_words
 from actorlab.isolation.logs import levels
-from actorlab.isolation.memory import Area, anonymous_file
+from actorlab.isolation.memory import Slots, anonymous_file
 from actorlab.isolation.wire import Wire
 
 __all__ = ["OwnProcess"]
@@ -49,7 +49,7 @@ class OwnProcess:
         check_system(name)
         self.name = name
         with ExitStack() as cleanup:
-            outgoing, incoming = Area.make("actorlab to driver"), Area.make("actorlab from driver")
+            outgoing, incoming = Slots.make("actorlab to driver"), Slots.make("actorlab from driver")
             cleanup.callback(outgoing.close)
             cleanup.callback(incoming.close)
             calls, its_calls = socket.socketpair()

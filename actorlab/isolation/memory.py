@@ -1,82 +1,73 @@
-"""Hand large buffers to another process through shared memory, which one side writes and the other one copies from."""
+"""Hand large buffers to another process through shared memory: some slots, which are filled and emptied in turns."""
 
 from __future__ import annotations
 
 import mmap
 import os
-import pickle
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-__all__ = ["Area"]
+__all__ = ["SLOTS", "Slots", "as_bytes", "chunks_of", "new_bytes"]
 
-PAGE: Final = 1 << 20
-ALIGNMENT: Final = 64
+SLOT: Final = 1 << 20
+SLOTS: Final = 4
+"""So few that their pages stay in the caches, while one side fills the next and the other one empties the last."""
 
 
-class Area:
-    """An anonymous mapping, known by its file descriptor; its writer lets it grow, and it keeps its pages.
+class Chunk(NamedTuple):
+    """What goes through one slot: a part of one of the pieces that travel together."""
 
-    What is written is read before the next is written: whoever writes waits for an answer in between.
-    """
+    slot: int
+    piece: int
+    begin: int
+    end: int
+
+
+def chunks_of(sizes: Sequence[int]) -> list[Chunk]:
+    """Cut pieces of these sizes so that each part fits into a slot."""
+    cuts = [(piece, begin, size) for piece, size in enumerate(sizes) for begin in range(0, size, SLOT)]
+    return [
+        Chunk(number % SLOTS, piece, begin, min(begin + SLOT, size)) for number, (piece, begin, size) in enumerate(cuts)
+    ]
+
+
+class Slots:
+    """Anonymous shared memory, known by its file descriptor; it keeps its pages."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map: mmap.mmap | None = None
+        self._slots: list[Any] = []
 
     @classmethod
-    def make(cls, name: str) -> Area:
-        """Make a new one, of no size yet."""
+    def make(cls, name: str) -> Slots:
+        """Make new ones."""
         return cls(anonymous_file(name))
 
-    def write(self, pieces: Sequence[Any]) -> list[int]:
-        """Write bytes-like pieces from the beginning, and return their sizes.
+    def open(self) -> list[Any]:
+        """Return them, writable and as bytes.
 
         Raises:
             MemoryError: the system has no room for them.
 
         """
-        sizes = [len(piece) for piece in pieces]
-        offsets = offsets_of(sizes)
-        with memoryview(self._at_least(offsets[-1], writable=True)) as whole:
-            for piece, begin, size in zip(pieces, offsets, sizes, strict=False):
-                with whole[begin : begin + size] as place:
-                    copy(place, piece)
-        return sizes
-
-    def load(self, sizes: Sequence[int]) -> Any:
-        """Unpickle the first piece; the others are its buffers, and are copied."""
-        offsets = offsets_of(sizes)
-        with memoryview(self._at_least(offsets[-1], writable=False)) as whole:
-            views = [whole[begin : begin + size] for begin, size in zip(offsets, sizes, strict=False)]
-            try:
-                return pickle.loads(views[0], buffers=[owned(view) for view in views[1:]])  # noqa: S301 - its own kin's
-            finally:
-                for view in views:
-                    view.release()
+        if not self._slots:
+            reserve(self.fd, SLOT * SLOTS)
+            self._map = mmap.mmap(self.fd, SLOT * SLOTS)
+            whole = as_bytes(self._map)
+            self._slots = [whole[begin : begin + SLOT] for begin in range(0, SLOT * SLOTS, SLOT)]
+        return self._slots
 
     def close(self) -> None:
-        """Give it back; the other side may still use it."""
+        """Give them back; the other side may still use them."""
+        self._slots.clear()
         if self._map is not None:
             self._map.close()
         if self.fd >= 0:
             os.close(self.fd)
         self.fd, self._map = -1, None
-
-    def _at_least(self, size: int, *, writable: bool) -> mmap.mmap:
-        """Return the mapping, made larger if it must be."""
-        if self._map is not None and len(self._map) >= size:
-            return self._map
-        if writable:
-            reserve(self.fd, -(-size * 5 // (4 * PAGE)) * PAGE)  # a quarter more: the next one may be a bit larger
-        if self._map is not None:
-            self._map.close()
-        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-        self._map = mmap.mmap(self.fd, os.fstat(self.fd).st_size, access=access)
-        return self._map
 
 
 def anonymous_file(name: str) -> int:
@@ -86,11 +77,6 @@ def anonymous_file(name: str) -> int:
     fd, path = tempfile.mkstemp(prefix="actorlab-")
     os.unlink(path)  # noqa: PTH108 - nobody needs a Path for that
     return fd
-
-
-def offsets_of(sizes: Sequence[int]) -> list[int]:
-    """Return where pieces of these sizes begin, and where they end."""
-    return list(accumulate([-(-size // ALIGNMENT) * ALIGNMENT for size in sizes], initial=0))
 
 
 def reserve(fd: int, size: int) -> None:
@@ -105,18 +91,13 @@ def reserve(fd: int, size: int) -> None:
         raise MemoryError(text) from error
 
 
-def copy(place: memoryview, piece: Any) -> None:
-    """Copy bytes; by NumPy if it is there, as it lets other threads run meanwhile."""
+def as_bytes(buffer: Any) -> Any:
+    """Look at a buffer as bytes that can be sliced and assigned; by NumPy if it is there: it copies without the GIL."""
     numpy: Any = sys.modules.get("numpy")
-    if numpy is None or not len(place):
-        place[:] = piece
-    else:
-        numpy.copyto(numpy.frombuffer(place, numpy.uint8), numpy.frombuffer(piece, numpy.uint8))
+    return memoryview(buffer).cast("B") if numpy is None else numpy.frombuffer(buffer, numpy.uint8)
 
 
-def owned(view: memoryview) -> Any:
-    """Return a writable copy, in memory of its own."""
+def new_bytes(size: int) -> Any:
+    """Make room for so many bytes; NumPy, if it is there, gets larger pages where the system has them."""
     numpy: Any = sys.modules.get("numpy")
-    if numpy is None:
-        return bytearray(view)
-    return numpy.frombuffer(view, numpy.uint8).copy()
+    return memoryview(bytearray(size)) if numpy is None else numpy.empty(size, numpy.uint8)

@@ -61,6 +61,8 @@ class Looks(NamedTuple):
     cls: bytes
     names: frozenset[str]
     parts: tuple[tuple[tuple[str, Any], bytes], ...]
+    keys: tuple[Any, ...]
+    settable: frozenset[str]
 
 
 class Left(NamedTuple):
@@ -68,7 +70,8 @@ class Left(NamedTuple):
 
     number: int
     cls: bytes
-    members: frozenset[str]
+    whole: bool
+    """It is the driver's object itself."""
 
 
 class Failed(NamedTuple):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from actorlab.isolation.memory import Area
+from actorlab.isolation.memory import SLOTS, Slots, as_bytes, chunks_of, new_bytes
 from actorlab.isolation.packing import LARGE, pack
 
-__all__ = ["HEADER", "MESSAGE", "PLAIN", "Wire"]
+__all__ = ["HEADER", "MESSAGE", "PLAIN", "Frame", "Wire"]
 
 HEADER: Final = struct.Struct("=IB")
 """In front of what is sent: how many bytes follow, and of what kind."""
@@ -19,22 +21,29 @@ PLAIN: Final = 0
 MESSAGE: Final = 1
 """One of the classes in `messages`."""
 IN_MEMORY: Final = 2
-"""Added to the kind: only the sizes follow, the pickle and its large buffers lie in the shared memory."""
+"""Added to the kind: only the sizes follow; the pickle and its large buffers go through the shared memory."""
 BEGIN: Final = HEADER.size
 ROOM: Final = LARGE - BEGIN
 SIZE: Final = struct.Struct("=Q")
+MARK: Final = b"."
+"""From the sender: one more slot is full; from the receiver: one more is empty."""
+
+Frame = tuple[bytes, Sequence[Any]]
+"""What is sent: bytes, and pieces for the shared memory."""
 
 
 class Wire:
     """One end of a connection on which each message waits for its answer; both ends pickle and unpickle here."""
 
-    def __init__(self, sock: socket.socket, outgoing: Area, incoming: Area) -> None:
+    def __init__(self, sock: socket.socket, outgoing: Slots, incoming: Slots) -> None:
         self._sock = sock
         self._outgoing = outgoing
         self._incoming = incoming
 
-    def frame(self, kind: int, value: Any) -> bytes:
-        """Make the bytes to be sent for a value; it is the last moment at which it can fail.
+    # -- sending
+
+    def frame(self, kind: int, value: Any) -> Frame:
+        """Pickle a value so that it can be sent; it is the last moment at which that can fail.
 
         Raises:
             Exception: the value can't be pickled, for whatever reason of its own.
@@ -42,23 +51,49 @@ class Wire:
         """
         large: list[pickle.PickleBuffer] = []
         body = pack(value, large)
-        if large or len(body) >= ROOM:
-            sizes = self._outgoing.write([body, *(buffer.raw() for buffer in large)])
-            kind |= IN_MEMORY
-            body = b"".join([SIZE.pack(size) for size in sizes])
-        return HEADER.pack(len(body), kind) + body
+        if not large and len(body) < ROOM:
+            return HEADER.pack(len(body), kind) + body, ()
+        self._outgoing.open()
+        pieces = [as_bytes(buffer.raw()) for buffer in large]
+        if len(body) >= ROOM:
+            pieces.append(as_bytes(body))
+            body = b""
+        sizes = b"".join([SIZE.pack(size) for size in (len(pieces), *map(len, pieces))])
+        return HEADER.pack(len(sizes) + len(body), kind | IN_MEMORY) + sizes + body, pieces
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: Frame) -> None:
         """Send a frame.
 
         Raises:
             OSError: nobody is there any more.
 
         """
-        self._sock.sendall(frame)
+        data, pieces = frame
+        self._sock.sendall(data)
+        if pieces:
+            self._fill_slots(pieces)
 
-    def receive(self) -> tuple[int, bytes] | None:
-        """Wait for a frame, and return its kind and body; None says that nobody is there any more."""
+    def _fill_slots(self, pieces: Sequence[Any]) -> None:
+        slots, empty = self._outgoing.open(), SLOTS
+        for slot, piece, begin, end in chunks_of([len(piece) for piece in pieces]):
+            if not empty:
+                empty = self._marks()
+            slots[slot][: end - begin] = pieces[piece][begin:end]
+            self._sock.sendall(MARK)
+            empty -= 1
+
+    def _marks(self) -> int:
+        """Wait for marks of the other side, and count them."""
+        marks = len(self._sock.recv(SLOTS))
+        if not marks:
+            text = "the other side is gone"
+            raise ConnectionResetError(text)
+        return marks
+
+    # -- receiving
+
+    def receive(self) -> tuple[int, Any] | None:
+        """Wait for a frame, and return its kind and what `load` needs; None: nobody is there any more."""
         try:
             data = self._sock.recv(LARGE)
             while len(data) < BEGIN or len(data) < BEGIN + HEADER.unpack_from(data)[0]:
@@ -66,27 +101,55 @@ class Wire:
                 if not data or not more:
                     return None
                 data += more
+            kind = data[4]
+            if not kind & IN_MEMORY:
+                return kind, data[BEGIN:]
+            end = BEGIN + HEADER.unpack_from(data)[0]
+            return kind, self._empty_slots(data[BEGIN:end], len(data) - end)
         except ConnectionError:
             return None
-        return data[4], data[BEGIN:]
 
-    def load(self, kind: int, body: bytes) -> Any:
-        """Return the value in the body of a frame.
+    def _empty_slots(self, told: bytes, full: int) -> list[Any] | None:
+        """Return the pickle and its buffers, or None if there is no memory; so many slots are full already."""
+        count = SIZE.unpack_from(told)[0]
+        sizes = [SIZE.unpack_from(told, SIZE.size * number)[0] for number in range(1, count + 1)]
+        pieces: list[Any] | None = None
+        with suppress(MemoryError):
+            pieces = [new_bytes(size) for size in sizes]
+        slots, chunks = self._incoming.open(), chunks_of(sizes)
+        for number, (slot, piece, begin, end) in enumerate(chunks, 1):
+            if not full:
+                full = self._marks()
+            full -= 1
+            if pieces is not None:
+                pieces[piece][begin:end] = slots[slot][: end - begin]
+            if number <= len(chunks) - SLOTS:  # of the last ones nobody waits to hear
+                self._sock.sendall(MARK)
+        body = told[SIZE.size * (count + 1) :]
+        if pieces is None:
+            return None
+        return [body or pieces.pop(), *pieces]  # a large pickle comes last
+
+    def load(self, kind: int, body: Any) -> Any:
+        """Return the value in a frame.
 
         Raises:
             Exception: it can't be unpickled, for whatever reason of its own.
 
         """
-        if kind & IN_MEMORY:
-            return self._incoming.load([size for (size,) in SIZE.iter_unpack(body)])
-        return pickle.loads(body)  # noqa: S301 - from the other side of our own socket
+        if not kind & IN_MEMORY:
+            return pickle.loads(body)  # noqa: S301 - from the other side of our own socket
+        if body is None:
+            text = "there is no memory for it"
+            raise MemoryError(text)
+        return pickle.loads(body[0], buffers=body[1:])  # noqa: S301 - the same
+
+    # -- its end
 
     def shutdown(self) -> None:
         """Wake whoever waits, on both sides; from any thread."""
-        try:
+        with suppress(OSError):  # it is closed already
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it is closed already
 
     def close(self) -> None:
         """Close everything."""

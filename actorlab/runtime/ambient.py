@@ -24,7 +24,7 @@ from actorlab.runtime.async_body import AsyncBody
 from actorlab.runtime.body import Body
 from actorlab.runtime.calls import ask_held, ask_outside, call_held, call_outside
 from actorlab.runtime.plain_run import PlainRun
-from actorlab.runtime.proxy import DeviceProxy, target_of
+from actorlab.runtime.proxy import DeviceProxy, bound_of, target_of
 from actorlab.runtime.run import Run
 from actorlab.scope import PLAIN, current
 
@@ -219,6 +219,7 @@ def ask(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Reply[R]:
     >>> ask(len, [1, 2, 3]).result()
     3
     """
+    method = bound_of(method, args, kwargs)
     found = target_of(method)
     if found is None:
         return done_by(method, args, kwargs)

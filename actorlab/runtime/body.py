@@ -90,7 +90,7 @@ class Hold:
         if self.exclusive:
             return
         if not call.member.query:
-            name = f"{self.cell.name}.{call.member.name}"
+            name = call.member.on(self.cell.name)
             text = f"{self.body.name} holds {self.cell.name} only shared, and {name} is a command: drop Shared[…]"
             raise NotLeased(text)
         call.token = None
@@ -343,7 +343,7 @@ class Body(Scope):
     def hold_for(self, cell: Cell, member: Member) -> Hold | None:
         """Refuse a device that isn't among the arguments."""
         text = (
-            f"{self.name} uses {cell.name!r} ({cell.name}.{member.name}), which is not among its arguments: "
+            f"{self.name} uses {cell.name!r} ({member.on(cell.name)}), which is not among its arguments: "
             f"pass {cell.name} to it"
         )
         raise NotLeased(text)
@@ -405,7 +405,9 @@ class Body(Scope):
         for call in asks:
             self.wait(call)
             if call.exception() is not None:
-                self.log("an asked call failed", {"call": call.member.name, "error": repr(call.exception())})
+                self.log(
+                    "an asked call failed", {"call": call.member.on(call.target.name), "error": repr(call.exception())}
+                )
 
     def lent(self, cell: Cell) -> DeviceBusy:
         """Make the error for a device that is lent to a child."""

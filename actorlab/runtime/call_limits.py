@@ -56,7 +56,7 @@ class CallLimits:
         if call.done():
             return
         text = (
-            f"{cell.name}.{call.member.name} took longer than its limit of {limit:g} s, was told to end and hasn't "
+            f"{call.member.on(cell.name)} took longer than its limit of {limit:g} s, was told to end and hasn't "
             f"yet: {cell.name} is given up unless it does within {INTERRUPT_GRACE:g} s; it was here:\n{call.stack}"
         )
         self._leases.available(cell, available=False)
@@ -73,7 +73,9 @@ class CallLimits:
     def _still_overdue(self, argument: tuple[Cell, DeviceActor, Call, float]) -> None:
         cell, actor, call, limit = argument
         if actor.at(call) and cell.actor is actor and not actor.abandoned:
-            self._lives.lose(cell, f"{call.member.name} took longer than {limit:g} s and couldn't be interrupted")
+            self._lives.lose(
+                cell, f"{call.member.on(cell.name)} took longer than {limit:g} s and couldn't be interrupted"
+            )
 
     def watch(self, cell: Cell, call: Call, waiting: float | None = None) -> None:
         """Watch the limits of a call that no thread waits for; from any thread."""
@@ -96,7 +98,7 @@ class CallLimits:
     def _look_at(self, argument: tuple[Cell, Call, float | None, float]) -> None:
         cell, call, waiting, since = argument
         if waiting is not None and not call.begun and monotonic() >= since + waiting:
-            text = f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will"
+            text = f"{call.member.on(cell.name)} hadn't begun after {waiting:g} s and now never will"
             call.drop(CallTimeout(text))
         self._watch((cell, call, waiting))
 

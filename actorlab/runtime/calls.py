@@ -207,9 +207,7 @@ def wait_on(call: Call, cell: Cell, running: float, waiting: float | None, body:
                 told = True
                 continue
         elif waiting is not None and monotonic() >= sent + waiting:
-            call.drop(
-                CallTimeout(f"{cell.name}.{call.member.name} hadn't begun after {waiting:g} s and now never will")
-            )
+            call.drop(CallTimeout(f"{call.member.on(cell.name)} hadn't begun after {waiting:g} s and now never will"))
             continue
         else:
             left = running if waiting is None else min(running, sent + waiting - monotonic())
@@ -226,7 +224,7 @@ def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | Glance | None:
     """
     hold_for = getattr(scope, "hold_for", None)
     if hold_for is None:
-        scope.forbid(f"{cell.name}.{member.name}")
+        scope.forbid(member.on(cell.name))
         return None
     return hold_for(cell, member)  # type: ignore[no-any-return]  # the scope of a body, by its own class
 
@@ -241,7 +239,7 @@ def busy(cell: Cell, member: Member) -> DeviceBusy:
     waiting = cell.lab_actor.leases.queue_for(cell.name)
     queue = f"; {', '.join(waiting)} wait{'' if len(waiting) > 1 else 's'} for it too" if waiting else ""
     who = cell.holder or "somebody"
-    text = f"{cell.name}.{member.name} is a command, and {cell.name} is held by {who}{queue}; queries are answered"
+    text = f"{member.on(cell.name)} is a command, and {cell.name} is held by {who}{queue}; queries are answered"
     return DeviceBusy(text)
 
 
@@ -272,6 +270,6 @@ def stale(call: Call, cell: Cell) -> Exception:
         return cell.unavailable() if cell.mailbox.closed else cell.vetoed(call.member)
     if call.lane == HOLDER:
         now = f"; it is held by {cell.holder} now" if cell.holder else ""
-        text = f"{cell.name} refuses {call.member.name}: the lease it was sent under has ended or is lent out{now}"
+        text = f"{cell.name} refuses {call.member.on()}: the lease it was sent under has ended or is lent out{now}"
         return NotLeased(text)
     return refusal(cell, call.member)

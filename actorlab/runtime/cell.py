@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actorlab.device import DeviceConfig
-    from actorlab.driving.member import Member
+    from actorlab.driving.member import Member, Path
+    from actorlab.driving.shape import Shape
     from actorlab.driving.travel import Stays
     from actorlab.runtime.body import Hold
     from actorlab.runtime.device_actor import DeviceActor
@@ -74,7 +75,7 @@ class Cell:
     __slots__ = (
         "__weakref__", "abandoned", "actor", "args", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
         "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "recorder", "restarts", "retry_at",
-        "rightful", "shared_by", "since", "standing", "token", "vetoes", "why",
+        "rightful", "shapes", "shared_by", "since", "standing", "token", "vetoes", "why",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +118,8 @@ class Cell:
         self.abandoned: tuple[DeviceActor, ...] = ()
         """Lives that were given up; those whose threads have ended since are still among them."""
         self.proxies = ProxyFactory(config.queries, config.read_back)
+        self.shapes: dict[Path, tuple[int, Shape]] = {}
+        """What was seen of the device's parts, and in which life."""
 
     def entitle(self, token: object | None) -> None:
         """Accept this token and no other from now on, unless there are vetoes; for the deciding thread."""

@@ -31,6 +31,8 @@ monotonic = time.monotonic
 NO_CALLS: Final[list[Call]] = []
 FRAMEWORK: Final = ("/actorlab/runtime/", "/actorlab/kernel/", "/actorlab/driving/", "/threading.py")
 """A driver's stack is shown without the frames of these."""
+VISA_FAULTS: Final = ("VisaIOError", "InvalidSession")
+"""Of pyvisa, which needn't be imported to know them: what its back end says, and that the connection is closed."""
 FILE_ERRORS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -94,7 +96,7 @@ class DeviceActor(ThreadActor):
         self.mailbox.admit = self._admit
         self.driver: Driving | None = None
         self._act: Callable[[Member, tuple[Any, ...], dict[str, Any]], Any]
-        self.shape: Shape = NO_SHAPE
+        self.shape: Shape = cell.actor.shape if cell.actor is not None else NO_SHAPE
         """What was seen of the driver's object when it had connected."""
         self.stack: list[Call] = []
         self.unanswered: list[Call] = []
@@ -260,7 +262,7 @@ class DeviceActor(ThreadActor):
         elif error is not None and self.is_fault(error):
             return self._fail(call, error)
         elif error is not None and not isinstance(error, Exception):
-            text = f"{self.name}.{call.member.name} raised {error!r}"
+            text = f"{call.member.on(self.name)} raised {error!r}"
             wrapped = ActorLabError(text)
             wrapped.__cause__ = error
             error = wrapped
@@ -269,7 +271,7 @@ class DeviceActor(ThreadActor):
         return error
 
     def _interrupted(self, call: Call) -> BaseException:
-        where = f"{self.name}.{call.member.name}"
+        where = call.member.on(self.name)
         if call.why == "timeout":
             text = f"{where} took longer than its limit of {self._cell.config.timeout:g} s and was interrupted"
             return CallTimeout(f"{text}; it was here:\n{call.stack}", call.stack)
@@ -296,7 +298,7 @@ class DeviceActor(ThreadActor):
 
     def _fail(self, call: Call, error: BaseException) -> DeviceFault:
         self._broke(error)
-        text = f"{self.name} failed in {call.member.name}: {type(error).__name__}: {error}"
+        text = f"{self.name} failed in {call.member.on()}: {type(error).__name__}: {error}"
         fault = DeviceFault(text)
         fault.__cause__ = error
         return fault
@@ -312,7 +314,7 @@ class DeviceActor(ThreadActor):
             return True
         if isinstance(error, OSError):
             return error.filename is None and not isinstance(error, FILE_ERRORS)
-        return any(base.__name__ == "VisaIOError" for base in type(error).__mro__)
+        return any(base.__name__ in VISA_FAULTS for base in type(error).__mro__)
 
     # -- what a driver does meanwhile
 

@@ -6,7 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actorlab.device import Configured, Device, DeviceConfig
+from actorlab.device import Configured, DeviceConfig
 from actorlab.driving.hooks import Hooks
 from actorlab.driving.member import where
 from actorlab.driving.shape import NO_SHAPE
@@ -63,7 +63,7 @@ class Devices:
             text = f"there is a device named {name!r} already: choose another name, or remove it first"
             raise ConfigError(text)
         inner, config = configured(factory)
-        self._refuse_second_name(name, args)
+        self._refuse_second_name(name, args, kwargs)
         cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
         self.cells[name] = cell
         first = self._lab_actor.lives.add(cell)
@@ -98,11 +98,11 @@ class Devices:
         else:
             first.outcome()
 
-    def _refuse_second_name(self, name: str, args: tuple[Any, ...]) -> None:
+    def _refuse_second_name(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Refuse a second device on one VISA resource: each would steal the other's answers."""
-        wanted = visa_resources(args)
+        wanted = visa_resources(args, kwargs)
         for cell in list(self.cells.values()):
-            for resource in wanted & visa_resources(cell.args):
+            for resource, _ in wanted & visa_resources(cell.args, cell.kwargs):
                 text = f"{name!r} can't have {resource}: {cell.name!r} has it already, and would lose answers to it"
                 raise ConfigError(text)
 
@@ -136,7 +136,7 @@ class Devices:
         actor = cell.actor
         if actor is not None and actor.driver is not None:
             cell.cls = actor.driver.kind
-        return cell.proxies.proxy(cell, None, cell.cls, (), frozenset())
+        return cell.proxies.proxy(cell, None, cell.cls)
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return what a device is and what can be asked of it, ready for JSON; nothing is asked of it."""
@@ -193,17 +193,13 @@ def configured(factory: Any) -> tuple[Callable[..., Any], DeviceConfig]:
         text = f"{inner!r} makes no device: give a class, or a function that returns an object"
         raise ConfigError(text)
     made: Callable[..., Any] = inner
-    own: DeviceConfig | None = getattr(inner, "device_config", None) if is_device(inner) else None
-    if given is None:
-        return made, own or DeviceConfig()
-    return made, given.over(own) if own is not None else given
+    own: object = getattr(inner, "device_config", None) if isinstance(inner, type) else None
+    config = own if isinstance(own, DeviceConfig) else DeviceConfig()
+    return made, config if given is None else given.over(config)
 
 
-def visa_resources(args: tuple[Any, ...]) -> set[str]:
-    """Return the VISA resource names among arguments, in capitals, as VISA compares them."""
-    return {text.upper() for text in args if isinstance(text, str) and VISA_RESOURCE.match(text)}
-
-
-def is_device(factory: object) -> bool:
-    """Tell whether a factory is a class derived from `Device`."""
-    return isinstance(factory, type) and issubclass(factory, Device)
+def visa_resources(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return the VISA resource names among arguments, in capitals, as VISA compares them, each with its simulation."""
+    texts = [text for text in (*args, *kwargs.values()) if isinstance(text, str)]
+    simulation = str(kwargs.get("pyvisa_sim_file") or next((text for text in texts if text.endswith("@sim")), ""))
+    return {(text.upper(), simulation) for text in texts if VISA_RESOURCE.match(text)}

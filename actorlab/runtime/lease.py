@@ -51,7 +51,7 @@ class Session(Body):
             if self.ended:
                 self.meet(0)
             text = (
-                f"{cell.name}.{member.name} is a command, and {cell.name} isn't among the devices of this lease "
+                f"{member.on(cell.name)} is a command, and {cell.name} isn't among the devices of this lease "
                 f"({', '.join(self.holds)}): add it to lab.lease(…)"
             )
             raise NotLeased(text)

@@ -341,7 +341,7 @@ class Lives:
     def _release_callers(cell: Cell, actor: DeviceActor, reason: str) -> None:
         stack = actor.where()
         for call in (*actor.stack, *actor.unanswered):
-            text = f"{cell.name}.{call.member.name}: {cell.name} was given up, because {reason}; it was here:\n{stack}"
+            text = f"{call.member.on(cell.name)}: {cell.name} was given up, because {reason}; it was here:\n{stack}"
             call.finish(None, CallTimeout(text, stack))
 
     # -- how devices stand

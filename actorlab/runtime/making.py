@@ -11,6 +11,7 @@ from actorlab.errors import AskDeadlock, NotLeased
 from actorlab.kernel.actor import here
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
+from actorlab.runtime.proxy import bind
 from actorlab.runtime.run_actor import ONE, RunActor
 from actorlab.runtime.work import Work
 from actorlab.task import Task, Workflow, as_task
@@ -146,9 +147,4 @@ def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
 
 def unbound(ref: Any) -> Any:
     """Return the lab's own proxy for a body's handle."""
-    own = ref.__dict__
-    if own.get("_actorlab_hold") is None:
-        return ref
-    cell: Cell = own["_actorlab_cell"]
-    factory = cell.proxies
-    return factory.proxy(cell, None, own["_actorlab_cls"], own["_actorlab_path"], own["_actorlab_members"])
+    return ref if ref.__dict__.get("_actorlab_hold") is None else bind(ref, None)

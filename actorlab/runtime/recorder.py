@@ -7,7 +7,6 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actorlab.driving.member import where
 from actorlab.driving.travel import SCALARS
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ def call_in_words(member: Member, args: tuple[Any, ...]) -> str:
     """Write a call as it would be typed."""
     if member.path and member.path[0][0] == "hook":
         return f"{member.path[0][1]}()"
-    place = where("", member.path)[1:] + "." if member.path else ""
     texts = [text if len(text := repr(shown(arg))) <= LONGEST else f"{text[:LONGEST]}…" for arg in args]
-    return f"{place}{member.name}({', '.join(texts)})"
+    if member.name == "__getitem__":
+        return f"{member.on()}[{', '.join(texts)}]"
+    return f"{member.on()}({', '.join(texts)})"

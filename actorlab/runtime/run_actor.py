@@ -527,7 +527,7 @@ class RunActor(Actor):
             self._end_call(call)
 
     def _end_call(self, call: Call) -> None:
-        if not call.drop(Cancelled(f"{call.target.name}.{call.member.name} was dropped")) and not call.done():
+        if not call.drop(Cancelled(f"{call.member.on(call.target.name)} was dropped")) and not call.done():
             self.lab.lab_actor.limits.interrupt(call, "cancel")
 
     def _fence_body(self, action: ev.FenceBody) -> None:

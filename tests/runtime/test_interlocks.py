@@ -1057,7 +1057,7 @@ def test_it_reads_attributes_and_parts_and_asks_several_at_once(lab: Lab) -> Non
         def read(self) -> float:
             return 4.0
 
-    box = lab.add("box", DeviceConfig(queries=("*",))(Box))
+    box = lab.add("box", DeviceConfig(queries=("**",))(Box))
     interlock = lab.interlock(lambda: box.limit - box.sensor[1].value, "veto", period=PERIOD, grace=PATIENCE)
     assert interlock.last is not None
     assert interlock.last.value == 2.0
