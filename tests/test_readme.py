@@ -40,3 +40,10 @@ def test_the_readme_has_its_programs() -> None:
 def test_each_test_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
     assert not [name for name in sorted(named) if f"def {name}(" not in TESTS]
+
+
+def test_each_program_that_is_shown_and_run_elsewhere_is_that_program() -> None:
+    shown = [block for page in PAGES for block in re.findall(r"```py\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+    programs = [file.read_text("utf-8") for file in sorted((ROOT / "tests" / "foreign" / "programs").glob("*.py"))]
+    assert shown
+    assert not [block for block in shown if block not in programs]

@@ -56,7 +56,9 @@ def found(lab: ConfiguredLab, name: str, error: ActorLabError | None) -> tuple[T
     state = lab.states()[name]
     if state not in ("idle", "busy"):
         return Text(str(state), "yellow"), lab.cells[name].why
-    return Text("ok", "green"), str(device.identify()) if hasattr(device, "identify") else ""
+    identify: str = lab.describe(name)["hooks"].get("identify", "")
+    known = identify and hasattr(type(device), identify)
+    return Text("ok", "green"), str(getattr(device, identify)()) if known else ""
 
 
 def class_name(entry: DeviceEntry) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from actorlab.core.backlog import Event
     from actorlab.dispatch import Dispatcher
+    from actorlab.kernel import Reply
     from actorlab.runtime.feed import Feed
 
 __all__ = ["Delivery"]
@@ -44,26 +45,37 @@ class Delivery:
         self._start = start
         self._complaints = Complaints(f"a callback of lab.events, {callback!r},")
 
-    def await_news(self, *, unread: bool = True) -> None:
-        """Have a turn when there is something to deliver; without `unread`, something more than now."""
+    def await_news(self) -> None:
+        """Have a turn when there is something to deliver."""
         feed = self._feed
         if not feed.closed and (feed.unread or not feed.ended):
-            feed.news(unread=unread).when_done(lambda _: self._start(self._turn))
+            self._turn_at(feed.news())
+
+    def _turn_at(self, news: Reply[None]) -> None:
+        news.when_done(lambda _: self._start(self._turn))
 
     def _turn(self) -> None:
         """Deliver, or have it done elsewhere; a job of the observers' threads, so it doesn't raise."""
         turn: list[Delivery] = [self]
+        if self._dispatcher is not None:
+            self._hand_over(turn, self._dispatcher)
+            return
         try:
-            if self._dispatcher is None:
-                self._deliver(turn, None)
-            else:
-                self._dispatcher(partial(self._deliver, turn, IN_A_ROW))
+            self._deliver(turn, None)
         except BaseException as error:  # noqa: BLE001 - a boundary between threads: what comes through is the user's
             self._complaints.tell(error)
-        else:
-            return
-        if claimed(turn) and not self._feed.over:
-            self.await_news(unread=False)
+
+    def _hand_over(self, turn: list[Delivery], dispatcher: Dispatcher) -> None:
+        """Have a turn elsewhere; if the dispatcher refuses, it is tried again when more has come."""
+        more = self._feed.news(unread=False)
+        try:
+            dispatcher(partial(self._deliver, turn, IN_A_ROW))
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._complaints.tell(error)
+            if claimed(turn) and not self._feed.over:
+                self._turn_at(more)
+                return
+        self._feed.forget(more)
 
     def _deliver(self, turn: list[Delivery], most: int | None) -> None:
         """Call the callback for what is there, if this turn hasn't been taken."""

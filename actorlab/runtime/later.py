@@ -56,8 +56,9 @@ class Later(Reply[R]):
             else:
                 dispatcher(self.call)
         except BaseException as error:  # a boundary between threads: it is the reply's
-            if self.drop(error):
+            if self.begin():
                 logging.getLogger("actorlab").exception("a dispatcher, %r, failed", dispatcher)
+                self.finish(None, error)
 
     def call(self) -> None:
         """Call it, unless it was cancelled; what it raises is logged, since maybe nobody looks at the reply."""
