@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_calls, bench_dag, bench_import, bench_runs
+from benchmarks import bench_calls, bench_dag, bench_direct, bench_import, bench_isolation, bench_runs
 from benchmarks.harness import main
 
 if __name__ == "__main__":
-    main(bench_import.bench, bench_calls.bench, bench_runs.bench, bench_dag.bench)
+    main(
+        bench_import.bench,
+        bench_calls.bench,
+        bench_direct.bench,
+        bench_isolation.bench,
+        bench_runs.bench,
+        bench_dag.bench,
+    )

@@ -6,42 +6,20 @@ Run it with ``python -m benchmarks.bench_isolation [--quick]``.
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Any
 
-from actorlab.device import DeviceConfig
-from actorlab.driving.member import Member, invoke
-from actorlab.isolation.child import Child
+from actorlab import DeviceConfig, Lab
 from benchmarks.camera import Camera
 from benchmarks.harness import Effort, Row, main, seconds_each, take_turns
 
 CALLS = 4_000
 FRAMES = 40
-EXPOSURE = Member("exposure", query=True, action=invoke)
-ACQUIRE = Member("acquire", query=False, action=invoke)
-
-
-class Alone:
-    """A lab with nothing else to do."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
-
-    def enter_exchange(self) -> None:
-        """Serve nobody: there is nobody."""
-
-    def leave_exchange(self) -> None:
-        """Serve nobody, as before."""
-
-    def published(self, stream: str, value: Any) -> None:
-        """Hear nothing: nobody publishes."""
-
-    def died(self) -> None:
-        """Let the next call say it."""
+CALL = "call in a run into an isolated driver"
+PIPE = "round trip of multiprocessing.Pipe"
+FRAME = "8 MiB frame from it"
+COPIES = "two copies in memory"
 
 
 def echo(there: Connection) -> None:
@@ -67,19 +45,22 @@ def pipe() -> Generator[Callable[[], object]]:
     process.join()
 
 
-@contextmanager
-def camera(alone: Alone) -> Generator[Child]:
-    """Start a camera in its own process."""
-    child = Child.launch("camera", Camera, (), {}, DeviceConfig(isolation="process"), 1, alone, alone)
-    yield child
-    child.close(5.0)
+def calls(camera: Camera, count: int) -> float:
+    """Ask the camera for a number again and again, and return the seconds of each call: the body of a run."""
+    return seconds_each(count, camera.exposure)
+
+
+def frames(camera: Camera, count: int) -> float:
+    """Ask the camera for frames, and return the seconds of each: the body of a run."""
+    return seconds_each(count, camera.acquire)
 
 
 def bench(effort: Effort) -> list[Row]:
-    """Time a small call and a large frame."""
-    count, frames = effort.pieces(CALLS), effort.pieces(FRAMES)
-    with camera(Alone()) as child, pipe() as ask:
-        frame = child.act(ACQUIRE, (), {})
+    """Time a small call and a large frame, through a lab."""
+    count, many = effort.pieces(CALLS), effort.pieces(FRAMES)
+    with Lab("isolation") as lab, pipe() as ask:
+        camera = lab.add("camera", DeviceConfig(isolation="process")(Camera))
+        frame = camera.acquire()
 
         def copy_twice() -> None:
             frame.copy()
@@ -87,17 +68,14 @@ def bench(effort: Effort) -> list[Row]:
 
         timings = take_turns(
             {
-                "call into an isolated driver": lambda: seconds_each(count, lambda: child.act(EXPOSURE, (), {})),
-                "round trip of multiprocessing.Pipe": lambda: seconds_each(count, ask),
-                "8 MiB frame from it": lambda: seconds_each(frames, lambda: child.act(ACQUIRE, (), {})),
-                "two copies in memory": lambda: seconds_each(frames, copy_twice),
+                CALL: lambda: lab.run(calls, camera, count),
+                PIPE: lambda: seconds_each(count, ask),
+                FRAME: lambda: lab.run(frames, camera, many),
+                COPIES: lambda: seconds_each(many, copy_twice),
             },
             effort.rounds,
         )
-    return [
-        timings.row("call into an isolated driver", "round trip of multiprocessing.Pipe", 1.6),
-        timings.row("8 MiB frame from it", "two copies in memory", 1.5),
-    ]
+    return [timings.row(CALL, PIPE, 3.0), timings.row(FRAME, COPIES, 1.5)]
 
 
 if __name__ == "__main__":
