@@ -1,5 +1,6 @@
 """Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
 
+from actorlab.core.overflow import MailboxPolicy
 from actorlab.core.restart import RestartPolicy
 from actorlab.core.run_state import RunState
 from actorlab.device import Device, DeviceConfig, query
@@ -63,6 +64,7 @@ __all__ = [
     "LeaseLost",
     "LeaseTimeout",
     "MailboxFull",
+    "MailboxPolicy",
     "NotLeased",
     "NotReached",
     "Range",

@@ -30,6 +30,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from actorlab.core.overflow import MailboxPolicy, Overflow
 from actorlab.core.restart import RestartPolicy
 from actorlab.device import DeviceConfig
 from actorlab.drivers.visa import VisaDevice
@@ -250,6 +251,17 @@ class RestartConfig(Section):
         return RestartPolicy(**{name: getattr(self, name) for name in self.model_fields_set})
 
 
+class MailboxConfig(Section):
+    """A `MailboxPolicy`, with the same keys."""
+
+    bound: Annotated[int, Field(gt=0)] = 1024
+    overflow: Overflow = "block"
+
+    def policy(self) -> MailboxPolicy:
+        """Return the policy."""
+        return MailboxPolicy(bound=self.bound, overflow=self.overflow)
+
+
 class DeviceEntry(Section):
     """One device: the class that drives it, its address and other arguments, and options of `DeviceConfig`.
 
@@ -276,7 +288,7 @@ class DeviceEntry(Section):
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False
     read_back: dict[str, ReadBack] = {}
-    mailbox: Annotated[int, Field(gt=0)] = 1024
+    mailbox: Annotated[int, Field(gt=0)] | MailboxConfig = 1024
 
     @property
     def instrument(self) -> str | None:
@@ -292,7 +304,12 @@ class DeviceEntry(Section):
     def options(self) -> dict[str, Any]:
         """Return the options of `DeviceConfig` that the file sets."""
         known = [item.name for item in fields(DeviceConfig) if item.name in self.model_fields_set]
-        return {name: self.restart.policy() if name == "restart" else getattr(self, name) for name in known}
+        return {name: plain_option(getattr(self, name)) for name in known}
+
+
+def plain_option(value: Any) -> Any:
+    """Return what `DeviceConfig` takes for what stands in the file."""
+    return value.policy() if isinstance(value, RestartConfig | MailboxConfig) else value
 
 
 class LabConfig(Section):

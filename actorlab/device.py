@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, ParamSpec, Self, TypeVar
 
+from actorlab.core.overflow import MailboxPolicy
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
 from actorlab.quantities import ReadBack
@@ -90,7 +91,7 @@ class DeviceConfig:
     isolation: Literal["thread", "process"] = "thread"
     direct: bool = False
     read_back: Mapping[str, ReadBack] = field(default_factory=dict[str, ReadBack])
-    mailbox: int = 1024
+    mailbox: int | MailboxPolicy = 1024
     _given: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, **given: Any) -> Self:
@@ -100,10 +101,11 @@ class DeviceConfig:
         return made
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "safe_timeout", "mailbox"):
+        for name in ("timeout", "safe_timeout"):
             if not getattr(self, name) > 0:
                 message = f"DeviceConfig({name}={getattr(self, name)!r}): it must be more than 0"
                 raise ConfigError(message)
+        MailboxPolicy.of(self.mailbox)  # refuses a number that is no bound
         if self.isolation not in ("thread", "process"):
             message = f"DeviceConfig(isolation={self.isolation!r}): it is 'thread' or 'process'"
             raise ConfigError(message)

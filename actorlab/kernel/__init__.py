@@ -4,6 +4,7 @@ from actorlab.kernel.actor import Actor, Ask, Down, ThreadActor
 from actorlab.kernel.mailbox import FAIR, Mailbox
 from actorlab.kernel.message import HOLDER, OTHERS, SYSTEM, URGENT, Lane, Message, Stop
 from actorlab.kernel.reply import FOREVER, Reply
+from actorlab.kernel.rooms import Ticket
 
 __all__ = [
     "FAIR",
@@ -21,4 +22,5 @@ __all__ = [
     "Reply",
     "Stop",
     "ThreadActor",
+    "Ticket",
 ]

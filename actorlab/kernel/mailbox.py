@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from pykka._envelope import Envelope
 
+from actorlab.core.overflow import MailboxPolicy
 from actorlab.errors import ActorStopped, MailboxFull
-from actorlab.kernel.message import OTHERS, Enveloped, Message, Stop, dead, is_stop
+from actorlab.kernel.message import HOLDER, OTHERS, Enveloped, Message, Stop, dead, is_stop
 from actorlab.kernel.reply import Reply
+from actorlab.kernel.rooms import Room, Ticket, room_for
 
 __all__ = ["FAIR", "Mailbox"]
 
@@ -30,10 +32,14 @@ class Mailbox:
     lock. Lanes belong to the reader. To close is to set a flag and refuse what is there; a sender that published after
     that refuses its own message, and each message's one claim makes that happen once. Both bounds are soft by as many
     as there are threads that put at the same moment.
+
+    A policy by which older calls give way to newer ones keeps the holder's asked messages in a room; the reader gets a
+    `Ticket` for each and exchanges it by `redeem`. `bound` may be such a policy; a number blocks.
     """
 
-    def __init__(self, name: str = "actor", bound: int = 1024, outside_bound: int = 64) -> None:
+    def __init__(self, name: str = "actor", bound: int | MailboxPolicy = 1024, outside_bound: int = 64) -> None:
         self.name = name
+        self.policy = MailboxPolicy.of(bound)
         self.closed = False
         self.admit: Callable[[Any], bool] = admit_all
         self.answer_stop: Callable[[Message], object] = answer_at_once
@@ -42,7 +48,8 @@ class Mailbox:
         self._lanes: tuple[deque[Any], ...] = (deque(), deque(), deque(), deque())
         self._kept = 0
         self._turns = 0
-        self._bound = bound
+        self._bound = self.policy.bound
+        self._room = room_for(self.policy, name)
         self._outside_bound = outside_bound
         self._numbers = count(1)
         self._sent = 0
@@ -73,25 +80,47 @@ class Mailbox:
             raise dead(late)
         self.refuse(message)
 
-    def put_asked(self, message: Message) -> Reply[None] | None:
-        """Publish a message that nobody's thread bounds; if too many wait already, return what to wait for instead.
+    def put_asked(self, message: Message, key: Hashable = None) -> Reply[None] | None:
+        """Publish a message that nobody's thread bounds; if it has to wait for space, return what to wait for instead.
 
-        The place of a number that is lost to KeyboardInterrupt is free again as soon as a later number begins, or when
-        nothing waits at all.
+        What makes space is up to the policy, which is the holder's: it concerns no other lane. The place of a number
+        that is lost to KeyboardInterrupt is free again as soon as a later number begins, or when nothing waits at all.
 
         Raises:
             ActorStopped: the mailbox had closed.
+            MailboxFull: too many wait already, and the policy is to reject.
 
         """
+        if self._room is not None and message.lane == HOLDER:
+            return self._put_in_room(self._room, message, key)
         if self._has_space():
             self._sent = message.number = next(self._numbers)
             self.put(message)
             return None
+        if self.policy.overflow == "reject":
+            text = f"{self.name}: {self._bound} asked calls wait already (overflow='reject'); wait for some of them"
+            raise MailboxFull(text)
+        return self._space(self._has_space)
+
+    def _space(self, is_there: Callable[[], bool]) -> Reply[None]:
         space: Reply[None] = Reply()
         self._full.append(space)
-        if self._has_space():  # it changed meanwhile: nobody may come to wake us
+        if is_there():  # it changed meanwhile: nobody may come to wake us
             space.finish(None, None)
         return space
+
+    def _put_in_room(self, room: Room, message: Message, key: Hashable) -> Reply[None] | None:
+        if self.closed:
+            self._turn_away(message)
+        if not room.has_space(key):
+            return self._space(lambda: room.has_space(key) or self.closed)
+        room.enter(message, key, self.admit)
+        while room.lacks_tickets():
+            self._inbox.put(room.ticket)
+            room.issued()
+        if self.closed:  # as in `put`
+            self.refuse(message)
+        return None
 
     def _has_space(self) -> bool:
         if self._sent - self.begun < self._bound or self.closed:
@@ -121,7 +150,8 @@ class Mailbox:
     @property
     def waiting(self) -> int:
         """How many messages wait, roughly."""
-        return self._inbox.qsize() + self._kept
+        waiting = self._inbox.qsize() + self._kept
+        return waiting if self._room is None else max(0, waiting - self._room.tickets) + len(self._room)
 
     # -- the reader
 
@@ -149,7 +179,7 @@ class Mailbox:
         while True:
             self._sort_all()
             for lane in self._lanes:
-                if lane and serves(lane[0]):
+                if lane and self._serves_first(lane, serves):
                     self._kept -= 1
                     return lane.popleft()
             left = end - monotonic()
@@ -159,6 +189,26 @@ class Mailbox:
                 self._sort(self._inbox.get(timeout=left))
             except Empty:
                 return None
+
+    def _serves_first(self, lane: deque[Any], serves: Callable[[Any], bool]) -> bool:
+        """Ask about the first of a lane; a ticket is exchanged only if the call that is due may be served."""
+        while lane and lane[0].__class__ is Ticket and self._room is not None:
+            due = self._room.due()
+            if due is not None and not serves(due):
+                return False  # it may give way to another until the sleep ends
+            call = self.redeem()
+            if call is not None:
+                lane[0] = call
+            else:
+                lane.popleft()
+                self._kept -= 1
+        return bool(lane) and serves(lane[0])
+
+    def redeem(self) -> Message | None:
+        """Exchange a ticket for the call that is due; None if none is any more."""
+        call = None if self._room is None else self._room.take()
+        self._wake_senders()
+        return call
 
     def put_back(self, message: Any) -> None:
         """Put a message that the reader took but didn't serve to the front of its lane."""
@@ -185,6 +235,10 @@ class Mailbox:
         """Free the place of an asked message that begins or never will, and wake who waits for one."""
         if number > self.begun:  # noqa: PLR1730 - on the hot path: `max` costs three times as much
             self.begun = number
+        if self._full:
+            self._wake_senders()
+
+    def _wake_senders(self) -> None:
         while self._full:
             try:
                 space = self._full.pop()
@@ -208,7 +262,7 @@ class Mailbox:
     def _sort(self, message: Any) -> None:
         if message.__class__ is Envelope:
             message = Enveloped(message)
-        if self.admit(message):
+        if message.__class__ is Ticket or self.admit(message):
             lane: int = message.lane
             self._lanes[lane].append(message)
             self._kept += 1
@@ -248,6 +302,9 @@ class Mailbox:
         for lane in self._lanes:
             for message in lane.copy():
                 self.refuse(message)
+        if self._room is not None:
+            for message in self._room.calls():
+                self.refuse(message)
         self.count_begun(self._sent)
 
     def forget(self) -> None:
@@ -255,6 +312,8 @@ class Mailbox:
         for lane in self._lanes:
             lane.clear()
         self._kept = 0
+        if self._room is not None:
+            self._room.clear()
 
     def refuse(self, message: Any) -> None:
         """Finish a message that will never be executed."""
@@ -262,7 +321,7 @@ class Mailbox:
             message = Enveloped(message)
         if is_stop(message):
             self.answer_stop(message)
-        else:
+        elif message.__class__ is not Ticket:  # the calls are refused in their room
             message.drop(ActorStopped(f"{self.name} stopped before it came to this message; it was not executed"))
 
     def empty(self) -> bool:

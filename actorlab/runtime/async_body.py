@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actorlab.body_kinds import BodyKind, constructed
-from actorlab.errors import AskDeadlock, Cancelled
+from actorlab.errors import AskDeadlock, Cancelled, MailboxFull
 from actorlab.kernel import FOREVER, Reply
 from actorlab.runtime.body import Body
 
@@ -141,6 +141,8 @@ class AsyncBody(Body):
         for call in self._asks or ():
             try:
                 await call
+            except MailboxFull:  # to give way is no failure
+                continue
             except Exception as error:  # noqa: BLE001 - nobody waited for it: it is logged, as in any body
                 self.log("an asked call failed", {"call": call.member.name, "error": repr(error)})
         for child in self.children:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from _thread import get_ident
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actorlab.body_kinds import progress_in
@@ -14,6 +14,7 @@ from actorlab.errors import (
     Cancelled,
     DeviceBusy,
     LeaseLost,
+    MailboxFull,
     NotLeased,
 )
 from actorlab.kernel import FOREVER, Reply
@@ -108,8 +109,8 @@ class Body(Scope):
     """Whether it runs on the lab's event loop, where nothing may block."""
 
     __slots__ = (
-        "_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended", "fenced", "holds",
-        "index", "lost", "met", "name", "reason", "thread", "waits",
+        "_asks", "_many_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended",
+        "fenced", "holds", "index", "lost", "met", "name", "reason", "thread", "waits",
     )  # fmt: skip
 
     def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
@@ -129,6 +130,7 @@ class Body(Scope):
         self.thread = 0
         self.children: tuple[Run[Any], ...] = ()
         self._asks: list[Call] | None = None
+        self._many_asks = 2 * SOME
         self._phases: PhaseProgress | None = None
         self._shielded: dict[int, float] = {}
 
@@ -355,9 +357,16 @@ class Body(Scope):
         """Remember a call which nobody's thread waits for: the body's end waits for it."""
         if self._asks is None:
             self._asks = []
-        if len(self._asks) > 2 * SOME and self._asks[0].done():
-            self._asks = self.asks()
+        if len(self._asks) >= self._many_asks:
+            self._forget_answered(self._asks)
         self._asks.append(call)
+
+    def _forget_answered(self, asks: list[Call]) -> None:
+        """Let go of the calls that are done; each by itself, as other threads of the body ask meanwhile."""
+        for call in [call for call in asks if call.done()]:
+            with suppress(ValueError):  # another thread of the body does this too
+                asks.remove(call)
+        self._many_asks = 2 * (len(asks) + SOME)
 
     # -- children
 
@@ -404,10 +413,9 @@ class Body(Scope):
     def _settle_asks(self, asks: list[Call]) -> None:
         for call in asks:
             self.wait(call)
-            if call.exception() is not None:
-                self.log(
-                    "an asked call failed", {"call": call.member.on(call.target.name), "error": repr(call.exception())}
-                )
+            error = call.exception()
+            if error is not None and not isinstance(error, MailboxFull):  # to give way is no failure
+                self.log("an asked call failed", {"call": call.member.on(call.target.name), "error": repr(error)})
 
     def lent(self, cell: Cell) -> DeviceBusy:
         """Make the error for a device that is lent to a child."""

@@ -9,6 +9,7 @@ import time
 from _thread import allocate_lock, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
+from actorlab.driving.member import where
 from actorlab.driving.travel import Stays
 from actorlab.errors import ActorLabError, ActorStopped, AskDeadlock, CallTimeout, Cancelled, DeviceBusy, NotLeased
 from actorlab.kernel import FOREVER, HOLDER, OTHERS, Message
@@ -16,6 +17,9 @@ from actorlab.kernel.actor import here
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from actorlab.core.overflow import MailboxPolicy
     from actorlab.driving.member import Member
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
@@ -138,8 +142,15 @@ def call_outside(cell: Cell, member: Member, *args: Any, **kwargs: Any) -> Any:
 
 
 def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """Send a call in the name of a body, and return it as its reply; a full mailbox holds the sender back."""
+    """Send a call in the name of a body, and return it as its reply; what a full mailbox does, its policy says.
+
+    Raises:
+        MailboxFull: too many asked calls wait already, and the policy is to reject.
+
+    """
     body = hold.body
+    policy = hold.cell.mailbox.policy
+    key = conflation_key(policy, member, args) if policy.overflow == "conflate" else None
     call = Call(HOLDER, hold, hold.cell, member, args, kwargs)
     hold.check_shared(call)
     body.checkpoint()
@@ -149,7 +160,7 @@ def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str
     body.asked(call)
     hold.passes.clear()  # a direct call after this one must not overtake it
     try:
-        while (space := mailbox.put_asked(call)) is not None:
+        while (space := mailbox.put_asked(call, key)) is not None:
             body.wait(space)
     except ActorStopped:
         call.drop(hold.cell.unavailable())
@@ -158,6 +169,14 @@ def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str
         raise
     hold.cell.lab_actor.limits.watch(hold.cell, call)
     return call
+
+
+def conflation_key(policy: MailboxPolicy, member: Member, args: tuple[Any, ...]) -> Hashable:
+    """Return the key by which a call replaces another; parts that have no name of their own differ by what they are."""
+    name = f"{where('', member.path)}.{member.name}".removeprefix(".")
+    if policy.key is not None:
+        return policy.key_of(name, args)
+    return (name, *(part for kind, part in member.path if kind == "object"))
 
 
 def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

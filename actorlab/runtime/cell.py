@@ -14,6 +14,7 @@ from actorlab.runtime.recorder import Recorder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actorlab.core.overflow import MailboxPolicy
     from actorlab.device import DeviceConfig
     from actorlab.driving.member import Member, Path
     from actorlab.driving.shape import Shape
@@ -59,7 +60,7 @@ VETO: Final = object()
 class LifeMailbox(Mailbox):
     """The mailbox of one life of a device, which is numbered from 1."""
 
-    def __init__(self, name: str, bound: int, life: int) -> None:
+    def __init__(self, name: str, bound: int | MailboxPolicy, life: int) -> None:
         super().__init__(name, bound)
         self.life = life
 

@@ -12,7 +12,7 @@ from actorlab.driving.in_thread import Driving, InThread
 from actorlab.driving.shape import NO_SHAPE, Shape
 from actorlab.driving.travel import SCALARS
 from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
-from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor
+from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor, Ticket
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call, stale
 from actorlab.runtime.cell import LifeMailbox
@@ -183,7 +183,7 @@ class DeviceActor(ThreadActor):
     def execute(self, message: Any) -> None:  # noqa: C901 - each step of a call, in its order
         """Execute one call; longer than ten lines, as each step of it is on the hot path."""
         if message.__class__ is not Call:
-            self.take(message)
+            self._execute_other(message)
             return
         call: Call = message
         if call.number:
@@ -227,6 +227,13 @@ class DeviceActor(ThreadActor):
     def take(self, message: Message) -> None:
         """Take what is no call: a wake-up."""
         message.finish(None, None)
+
+    def _execute_other(self, message: Any) -> None:
+        """Execute the call that is due at a ticket; anything else carries nothing."""
+        if message.__class__ is not Ticket:
+            self.take(message)
+        elif (call := self.mailbox.redeem()) is not None:
+            self.execute(call)
 
     def _admit(self, message: Any) -> bool:
         """Look at a message as it is sorted: who may not even wait is told at once."""
