@@ -42,6 +42,7 @@ class OptionChanges(TypedDict, total=False):
     idempotent: bool
     keep_going: bool
     on_failure: OnFailure
+    category: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,7 @@ class Options:
     With ``lease="step"`` each step leases its devices for itself. `after` is what earlier steps of the same workflow
     returned: this one comes after them, and starts `within` some seconds of their end. `keep_going` finishes what
     doesn't depend on a failed step. With ``on_failure="pause"`` a failure, after its retries, pauses the run and asks
-    an operator: mend things, then retry, skip, or abort.
+    an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that are discovered.
 
     Raises `ConfigError` naming the option and what it takes.
     """
@@ -81,6 +82,7 @@ class Options:
     idempotent: bool = False
     keep_going: bool = False
     on_failure: OnFailure = "fail"
+    category: str | None = None
 
     def __post_init__(self) -> None:
         if type(self.after) is not tuple:
@@ -133,7 +135,7 @@ def _mistakes_of_conflicts(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _mistakes_of_text(options: Options) -> Iterator[tuple[str, str]]:
-    for name in ("key", "name"):
+    for name in ("key", "name", "category"):
         text = getattr(options, name)
         if text is not None and not (isinstance(text, str) and text):
             yield name, "some text, or None"
