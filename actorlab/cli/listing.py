@@ -57,7 +57,7 @@ def found(lab: ConfiguredLab, name: str, error: ActorLabError | None) -> tuple[T
     if state not in ("idle", "busy"):
         return Text(str(state), "yellow"), lab.cells[name].why
     identify: str = lab.describe(name)["hooks"].get("identify", "")
-    known = identify and hasattr(type(device), identify)
+    known = identify and identify in dir(device)
     return Text("ok", "green"), str(getattr(device, identify)()) if known else ""
 
 

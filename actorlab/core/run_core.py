@@ -321,7 +321,7 @@ class RunCore:
             case "retry":
                 self._start(event.step, now)
             case "skip":
-                self._move_step(event.step, S.SKIPPED)
+                self._move_step(event.step, S.FAILED)  # it has, and the run goes on without it
                 for skipped in self._countdown.skip(event.step):
                     self._move_step(skipped, S.SKIPPED)
                 for ready in self._countdown.ended(event.step):

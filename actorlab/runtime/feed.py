@@ -46,7 +46,8 @@ class Feed:
     def begin(self, snapshot: Iterable[Event]) -> None:
         """Put the snapshot there, before any event."""
         self._backlog.begin(snapshot)
-        self.wake()
+        if self.unread:
+            self.wake()
 
     def offer(self, event: Event) -> None:
         """Take an event, if it is wanted; on the hot path."""
@@ -75,10 +76,10 @@ class Feed:
         self.wake()
 
     def wake(self) -> None:
-        """Let all look again who wait."""
-        while self._parked:
+        """Let all look again who wait; not those who come to wait meanwhile."""
+        for _ in range(len(self._parked)):
             try:
-                news = self._parked.pop()
+                news = self._parked.pop(0)
             except IndexError:  # somebody else woke the last one
                 return
             news.finish(None, None)

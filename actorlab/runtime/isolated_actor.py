@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from threading import Event, local
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import ActorStopped
@@ -14,10 +16,12 @@ from actorlab.runtime.device_actor import DeviceActor, LifeEnded
 if TYPE_CHECKING:
     from actorlab.driving.in_thread import Driving
     from actorlab.driving.shape import Shape
+    from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell
 
 __all__ = ["IsolatedDeviceActor"]
 
+monotonic = time.monotonic
 LAST_PATIENCE: Final = 1.0
 """So many seconds a process has to end whose driver couldn't be made."""
 
@@ -69,8 +73,23 @@ class IsolatedDeviceActor(DeviceActor):
     def __init__(self, cell: Cell, life: int) -> None:
         super().__init__(cell, life)
         self._child: Child | None = None
-        self._seen = ""
         self._killed = False
+        self._over = Event()
+        """The process has ended: there is nobody to sleep for."""
+        self._seen = local()
+        """Where a helper has seen the process; another one may look at the same time."""
+        self._last_seen = ""
+
+    def on_start(self) -> None:
+        """Begin as any life; when the process was killed meanwhile, say why."""
+        try:
+            super().on_start()
+        except ProcessDied as died:
+            if not self._killed:
+                raise
+            at = f"; it was here:\n{self._last_seen}" if self._last_seen else ""
+            text = f"{self._cell.why or 'its lab has ended'}{at}"
+            raise TimeoutError(text) from died
 
     def make_driver(self) -> Driving:
         """Start the process, and make the driver's object there."""
@@ -85,7 +104,17 @@ class IsolatedDeviceActor(DeviceActor):
             raise
         return InProcess(child, cell.config.safe_timeout)
 
-    # -- what the driver asks for during a call; `sleep` is the actor's own
+    # -- what the driver asks for during a call
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for the driver, as in a thread; in a hook the end of its process ends it too."""
+        if self.stack:
+            super().sleep(seconds)
+        else:
+            self._over.wait(seconds)
+
+    def _doze(self, call: Call, end: float) -> None:
+        super()._doze(call, monotonic() if self._over.is_set() else end)
 
     def enter_exchange(self) -> None:
         """Keep others out."""
@@ -101,16 +130,25 @@ class IsolatedDeviceActor(DeviceActor):
         """Hear a value that the driver publishes."""
 
     def died(self) -> None:
-        """Hear that the process has ended; a call in progress notices by itself."""
+        """Hear that the process has ended: who sleeps for it wakes up; a call in progress notices by itself."""
+        self._over.set()
+        with self._gate:
+            if self._nap is not None:
+                self._nap.finish(None, None)
         with suppress(ActorStopped):
             self.mailbox.put(Died())
 
     def take(self, message: Message) -> None:
         """Take the news of the process's end."""
         super().take(message)
-        if message.__class__ is Died and not self.stack and self.fault is None and self._child is not None:
+        if message.__class__ is Died and self.fault is None and self._child is not None:
             self._broke(self._child.death())
-            raise LifeEnded
+            if not self.stack:  # else the call that sleeps raises the fault
+                raise LifeEnded
+
+    def _broke(self, error: BaseException) -> None:
+        if self.fault is None:  # each call on the stack notices that the process has ended
+            super()._broke(error)
 
     def has_died(self, error: BaseException) -> bool:
         """Tell whether an error says that the process has ended."""
@@ -120,8 +158,9 @@ class IsolatedDeviceActor(DeviceActor):
 
     @property
     def pid(self) -> int | None:
-        """Return the process of the driver."""
-        return self._child.pid if self._child is not None else None
+        """Return the process of the driver, while it lives."""
+        lives = self._child is not None and not self._over.is_set() and not self.down.done()
+        return self._child.pid if self._child is not None and lives else None
 
     def grace(self, usual: float) -> float:
         """Return how many seconds an interrupted call has to end: none, if it can't be interrupted."""
@@ -129,6 +168,7 @@ class IsolatedDeviceActor(DeviceActor):
 
     def kill(self) -> None:
         """Kill the process."""
+        self._last_seen = self.where()
         self._killed = True
         if self._child is not None:
             self._child.kill()
@@ -136,8 +176,9 @@ class IsolatedDeviceActor(DeviceActor):
     def look(self) -> None:
         """Ask the process where it is."""
         if self._child is not None:
-            self._seen = self._child.stack()
+            self._seen.stack = self._child.stack()
 
     def where(self) -> str:
-        """Return where the process was when it was asked."""
-        return self._seen
+        """Return where the process was when this thread has asked it; empty in any other thread."""
+        seen: str = getattr(self._seen, "stack", "")
+        return seen

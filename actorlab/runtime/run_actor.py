@@ -669,7 +669,7 @@ class RunActor(Actor):
             self.lab.questions_.withdraw(question)
         if state is S.SUCCEEDED:
             for step in range(len(self.work)):
-                if self.core.step_state(step) is S.SKIPPED:
+                if self.core.step_state(step) is not S.SUCCEEDED:
                     self.values[step] = None
 
     def _let_go(self) -> None:

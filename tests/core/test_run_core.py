@@ -17,13 +17,17 @@ from actorlab.core.run_core import RunCore, RunSpec
 from actorlab.core.run_events import (
     Action,
     AlarmBody,
+    AskDecision,
+    Asked,
     AskLease,
     AwaitDevices,
     Begun,
     BodyEnded,
     ChildBegun,
     ChildEnded,
+    Choice,
     CleanupEnded,
+    Decided,
     DevicesLost,
     DevicesReady,
     End,
@@ -113,6 +117,8 @@ class World:
         self.devices_awaited: list[int] = []
         self.cleanup: int | None = None
         self.making_safe = ""
+        self.undecided: list[int] = []
+        self.left_out = False
         self.phase = 0
         self.ran = 0.0  # seconds, pauses apart
         self.ran_before: dict[int, float] = {}  # the same, when a step began
@@ -181,6 +187,11 @@ class World:
                 self.making_safe = ""
             case Stood(step):
                 self.standing.append(step)
+            case Asked(step):
+                self.standing.append(step)
+            case Decided(step, choice) if step in self.undecided:
+                self.undecided.remove(step)
+                self.left_out = self.left_out or choice == "skip"
             case _:
                 pass
 
@@ -217,7 +228,7 @@ class World:
                 self.fire()
         pytest.fail("the run doesn't come to its end")
 
-    def next_answer(self) -> Event | None:  # noqa: PLR0911 - one line for each action that wants an answer
+    def next_answer(self) -> Event | None:  # noqa: C901, PLR0911 - one line for each action that wants an answer
         if self.releasing:
             return Released()
         if not self.begun:
@@ -230,6 +241,8 @@ class World:
             return CleanupEnded(self.cleanup)
         if self.children:
             return ChildEnded()
+        if self.undecided:
+            return Decided(self.undecided[0], "abort")
         if self.state() in (S.PAUSING, S.PAUSED):
             return Resume()
         for step, attempt in self.bodies.items():
@@ -260,6 +273,10 @@ class World:
                 heapq.heappush(self.timers, (self.now + seconds, next(self.number), event))
             case AskLease():
                 assert self.state() is S.WAITING
+            case AskDecision(step):
+                assert step in self.spec.asking
+                assert step not in self.bodies
+                self.undecided.append(step)
             case StartBody(step, attempt):
                 self.start_body(step, attempt)
             case AlarmBody(step, reason):
@@ -336,7 +353,7 @@ class World:
         made_safe = [action.device for action in self.deeds if isinstance(action, MakeSafe)]
         if state is S.SUCCEEDED:
             assert S.CANCELLING not in self.states
-            assert sorted(self.good) == list(range(spec.plan.size))
+            assert self.left_out or sorted(self.good) == list(range(spec.plan.size))
             assert made_safe == []
         else:
             assert S.CANCELLING in self.states
@@ -354,6 +371,7 @@ class World:
         self.cause = core.cause
         if self.state() is S.CANCELLING:
             assert core.cause is not S.SUCCEEDED
+            self.undecided.clear()
             assert all(step in self.alarmed for step in self.bodies)
         if self.state() is S.PAUSED:
             assert all(step in self.standing for step in self.bodies)
@@ -967,6 +985,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
         cleanups=draw(st.integers(0, 2)),
         devices=("laser", "meter", "oven")[: draw(st.integers(0, 3))],
         keep_going=draw(st.booleans()),
+        asking=dict.fromkeys(draw(some)) if draw(st.booleans()) else {},
     )
 
 
@@ -1046,6 +1065,12 @@ class AnyWorld(RuleBasedStateMachine):
     def acknowledge_the_release(self) -> None:
         self.world.tell(Released())
 
+    @rule(who=anyone, choice=st.sampled_from(("retry", "retry", "skip", "abort")))
+    def decide(self, who: int, choice: Choice) -> None:
+        undecided = self.world.undecided
+        if undecided:
+            self.world.tell(Decided(undecided[who % len(undecided)], choice))
+
     @rule()
     def pause(self) -> None:
         self.world.tell(Pause("look"))
@@ -1084,3 +1109,61 @@ class AnyWorld(RuleBasedStateMachine):
 
 TestAnyWorld = AnyWorld.TestCase
 TestAnyWorld.settings = settings(max_examples=400, stateful_step_count=40)
+
+
+# An operator decides
+
+
+def failed(plan: Plan = ONE, **known: Any) -> World:
+    """Return a run whose first step has failed, and waits for a decision."""
+    world = begun(plan, asking={0: None}, **known)
+    world.tell(BodyEnded(0, 1, FAULT))
+    return world
+
+
+def test_a_step_whose_failure_is_to_be_decided_pauses_the_run_once_the_others_stand() -> None:
+    world = failed(TWO)
+    assert world.last(2) == [AskDecision(0, FAULT), HoldBodies()]
+    assert world.state() is S.PAUSING
+    world.tell(Stood(1))
+    assert world.state() is S.PAUSED
+    assert world.core.step_state(0) is S.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("choice", "state", "first", "second"),
+    [
+        ("retry", S.SUCCEEDED, S.SUCCEEDED, S.SUCCEEDED),
+        ("skip", S.SUCCEEDED, S.FAILED, S.SKIPPED),
+        ("abort", S.FAILED, S.FAILED, S.SKIPPED),
+    ],
+)
+def test_the_decision_says_how_it_goes_on(choice: Choice, state: RunState, first: RunState, second: RunState) -> None:
+    world = failed(CHAIN)
+    world.tell(Decided(0, choice))
+    world.finish()
+    assert world.state() is state
+    assert (world.core.step_state(0), world.core.step_state(1)) == (first, second)
+
+
+def test_nobody_decides_over_a_step_twice_and_resume_decides_nothing() -> None:
+    world = failed()
+    assert world.tell(Resume()) == []
+    assert world.state() is S.PAUSED
+    world.tell(Decided(0, "retry"))
+    assert world.tell(Decided(0, "abort")) == []
+    assert world.state() is S.RUNNING
+
+
+def test_a_cancellation_ends_the_wait_for_a_decision() -> None:
+    world = failed(devices=("laser",))
+    world.tell(CANCEL)
+    world.finish()
+    assert world.state() is S.CANCELLED
+    assert world.core.safe == ("laser",)
+
+
+def test_a_wrong_use_is_nothing_to_decide_over() -> None:
+    world = begun(asking={0: None})
+    world.tell(BodyEnded(0, 1, Cancelled("…")))
+    assert AskDecision not in world.kinds()

@@ -180,7 +180,7 @@ def test_skip_goes_on_without_it_and_without_what_needs_its_value(lab: Lab) -> N
     lab.answer(question.id, "skip")
     assert run.result(5) == [None, None, "other"]
     assert ran == ["other"]
-    assert [step.state for step in run.steps] == [RunState.SKIPPED, RunState.SKIPPED, RunState.SUCCEEDED]
+    assert [step.state for step in run.steps] == [RunState.FAILED, RunState.SKIPPED, RunState.SUCCEEDED]
 
 
 def test_it_is_asked_only_after_its_retries(lab: Lab) -> None:
