@@ -1,5 +1,6 @@
 """Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
 
+from actorlab import dispatch
 from actorlab.core.overflow import MailboxPolicy
 from actorlab.core.restart import RestartPolicy
 from actorlab.core.run_state import RunState
@@ -45,6 +46,7 @@ from actorlab.runtime.ambient import (
 from actorlab.runtime.interlocks import Interlock
 from actorlab.runtime.lab import Lab
 from actorlab.runtime.run import Run
+from actorlab.runtime.waiting import wait
 from actorlab.task import Shared, cleanup, task, workflow
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "checkpoint",
     "cleanup",
     "current_run",
+    "dispatch",
     "emit",
     "exchange",
     "log",
@@ -96,5 +99,6 @@ __all__ = [
     "spawn",
     "task",
     "track",
+    "wait",
     "workflow",
 ]

@@ -239,9 +239,9 @@ class Mailbox:
             self._wake_senders()
 
     def _wake_senders(self) -> None:
-        while self._full:
+        for _ in range(len(self._full)):  # not those who find it full again meanwhile
             try:
-                space = self._full.pop()
+                space = self._full.pop(0)
             except IndexError:  # whoever closes wakes them too
                 return
             space.finish(None, None)

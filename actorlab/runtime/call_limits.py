@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from actorlab.errors import CallTimeout
@@ -89,14 +90,18 @@ class CallLimits:
             return
         if not call.begun:
             left = limit if waiting is None else min(waiting, limit)
-            self._decider.after(left, self._look_at, (cell, call, waiting, monotonic()))
+            # Weakly: one that gives way to a newer call is gone then, and not only when its limit has passed.
+            self._decider.after(left, self._look_at, (cell, weakref.ref(call), waiting, monotonic()))
         elif call.begun + limit <= monotonic():
             self._overdue((cell, call, limit))
         else:
             self._decider.after(call.begun + limit - monotonic(), self._watch, argument)
 
-    def _look_at(self, argument: tuple[Cell, Call, float | None, float]) -> None:
-        cell, call, waiting, since = argument
+    def _look_at(self, argument: tuple[Cell, weakref.ref[Call], float | None, float]) -> None:
+        cell, reference, waiting, since = argument
+        call = reference()
+        if call is None:  # answered, and forgotten by all
+            return
         if waiting is not None and not call.begun and monotonic() >= since + waiting:
             text = f"{call.member.on(cell.name)} hadn't begun after {waiting:g} s and now never will"
             call.drop(CallTimeout(text))

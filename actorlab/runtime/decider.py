@@ -17,6 +17,7 @@ __all__ = ["Decider", "Timer"]
 
 monotonic = time.monotonic
 MANY: Final = 1000
+LONGEST: Final = threading.TIMEOUT_MAX
 Deed = tuple["Callable[[Any], object]", Any]
 
 
@@ -144,7 +145,7 @@ class Decider:
             left = self._timers[0].at - monotonic()
             if left > 0:
                 try:
-                    return self._inbox.get(timeout=left)
+                    return self._inbox.get(timeout=min(left, LONGEST))
                 except Empty:
                     continue
             timer = heapq.heappop(self._timers)

@@ -57,7 +57,7 @@ class Delivery:
     def _turn(self) -> None:
         """Deliver, or have it done elsewhere; a job of the observers' threads, so it doesn't raise."""
         turn: list[Delivery] = [self]
-        if not self._feed.unread:  # it has ended, or it was woken for nothing
+        if self._feed.closed or not self._feed.unread:  # it is over, or was woken for nothing
             self.await_news()
             return
         if self._dispatcher is not None:

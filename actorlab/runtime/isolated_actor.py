@@ -87,7 +87,7 @@ class IsolatedDeviceActor(DeviceActor):
         except ProcessDied as died:
             if not self._killed:
                 raise
-            at = f"; it was here:\n{self._last_seen}" if self._last_seen else ""
+            at = f"\nit was here:\n{self._last_seen}" if self._last_seen else ""
             text = f"{self._cell.why or 'its lab has ended'}{at}"
             raise TimeoutError(text) from died
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, cast, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
@@ -22,21 +22,24 @@ from actorlab.runtime.devices import Devices
 from actorlab.runtime.events import EventLog
 from actorlab.runtime.interlocks import names_of
 from actorlab.runtime.lab_actor import LabActor
+from actorlab.runtime.later import Later, Timetable
 from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.loop import LabLoop
 from actorlab.runtime.making import RunMaker
 from actorlab.runtime.questions import Question, Questions
 from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.standings import Standing, standings
 from actorlab.runtime.status import DeviceStatus, status_of
 from actorlab.runtime.workers import Workers
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from actorlab.body_kinds import Runs
+    from actorlab.dispatch import Dispatcher
     from actorlab.runtime.cell import DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.run import Run
@@ -46,6 +49,7 @@ __all__ = ["Lab"]
 P = ParamSpec("P")
 D = TypeVar("D")
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 FINISHED_KEPT: Final = 1000
 """So many runs that have ended are kept to be looked at, …"""
@@ -81,8 +85,10 @@ class Lab:
             raise ConfigError(text)
         self.name = name
         self.cancel_grace = cancel_grace
-        self.events = EventLog()
         self.decider = Decider(f"actorlab {name}", self._panic)
+        self.observers = Workers(f"actorlab {name}: observers", self.decider)
+        self.events = EventLog(self.decider, self.observers, self._standings)
+        self.timetable = Timetable(self.decider, self.observers)
         self.workers = Workers(f"actorlab {name}", self.decider)
         self.loop = LabLoop(f"actorlab {name}")
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
@@ -385,6 +391,24 @@ class Lab:
         for actor in list(self._runs.values()):
             actor.stop_at_once(reason)
 
+    def later(
+        self, seconds: float, function: Callable[[*Ts], R], *args: *Ts, dispatcher: Dispatcher | None = None
+    ) -> Later[R]:
+        """Call `function(*args)` after some seconds: in a thread for that, or where a dispatcher runs it.
+
+        Return the call that is to come: `cancel` it, or wait for it by `result` or ``await``. It outlives no lab.
+
+        Raises:
+            ConfigError: the seconds are negative, or no number of seconds one can wait for.
+
+        """
+        self._check_open()
+        return self.timetable.later(seconds, function, *args, dispatcher=dispatcher)
+
+    def _standings(self) -> Iterator[Standing]:
+        """Say how everything stands; for the deciding thread."""
+        return standings(self.cells.values(), (*self._finished, *(actor.run for actor in self._runs.values())))
+
     @cached_property
     def logger(self) -> Any:
         """Return the structured logger of the lab's runs, made when the first of them logs."""
@@ -569,7 +593,7 @@ class Lab:
             self.emergency_stop(reason).wait(min(bound, max(0.1, until - monotonic())))
 
     def _close_threads(self, lost: tuple[str, ...]) -> None:
-        self.ask(self.lab_actor.close)
+        self.ask(self._close_log)
         self.workers.close()
         if not self.loop.close():
             logging.getLogger("actorlab").error("lab %s: a body blocks the event loop, and doesn't end", self.name)
@@ -579,13 +603,21 @@ class Lab:
         for cell in list(self.cells.values()):
             if cell.name not in lost and cell.actor is not None and cell.actor.thread is not None:
                 cell.actor.thread.join(CLOSING)
-        late = [*self.workers.join(0.1), *self.lab_actor.interlocks.join(0.1)]
+        late = [*self.workers.join(0.1), *self.observers.join(0.1), *self.lab_actor.interlocks.join(0.1)]
         for name in lost:
             logging.getLogger("actorlab").error(
                 "%s was given up: %s", name, self.cells[name].why if name in self.cells else ""
             )
         for thread in late:
             logging.getLogger("actorlab").error("%s still runs what doesn't end", thread.name)
+
+    def _close_log(self) -> None:
+        """Tell the last events, drop the calls that are to come, and end what calls back; for the deciding thread."""
+        self.lab_actor.close()
+        self.timetable.close()
+        self.events.close()
+        # Callbacks for the last events are on their way to the observers' threads: those end behind them.
+        self.decider.post(lambda _: self.observers.close())
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from actorlab.errors import ConfigError
 from actorlab.quantities.checker import limits_of
@@ -24,7 +24,7 @@ class Parameters:
     def declared(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
         """Return a parameter's value; the first use declares its default, its type and its limits."""
         if name not in self._declared:
-            kind = cast("type[Any]", type(default))
+            kind: type[Any] = default.__class__
             limits = limits_of(Annotated[(kind, *marks)], name) if marks else None
             self._declared[name] = (kind, limits)
             self.values.setdefault(name, default)

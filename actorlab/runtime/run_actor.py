@@ -31,6 +31,7 @@ from actorlab.runtime.parameters import Parameters
 from actorlab.runtime.records import Records
 from actorlab.runtime.run import Run
 from actorlab.runtime.running import guarded, run_body, run_on_loop
+from actorlab.runtime.standings import error_in_words
 from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
 from actorlab.task import PLAIN_OPTIONS, Options
 from actorlab.unknown import Unknown, value_of
@@ -239,7 +240,11 @@ class RunActor(Actor):
         new = {step: told for step, told in self.notes.progress.copy().items() if self.notes.told.get(step) != told}
         for step, told in new.items():
             subject = self.id if len(self.work) == 1 else f"{self.id}/{self.work[step].name}"
-            data = {"done": told.done, "total": told.total, "message": told.message, "seconds_left": told.seconds_left}
+            data: dict[str, Any] = {
+                "done": told.done, "total": told.total, "message": told.message, "seconds_left": told.seconds_left,
+            }  # fmt: skip
+            if len(self.work) > 1:  # steps may have the same name
+                data["index"] = step
             self.lab.events.tell(subject, "progress", data)
         self.notes.told.update(new)
         if new and not self.core.state.terminal:
@@ -650,7 +655,7 @@ class RunActor(Actor):
         events = self.lab.events
         if events.heard:
             self._tell_progress(None)
-            told = None if error is None else f"{type(error).__name__}: {error}"
+            told = error_in_words(error)
             events.tell(self.id, "run", {"state": action.state, "error": told})
         self.lab.forget(self)
         if self.parent is not None:

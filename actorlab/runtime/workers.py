@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,7 +69,7 @@ class Workers:
         self._unfinished += len(pending)
         if self._closed:  # callbacks: bodies begin no more
             for job in pending:
-                threading.Thread(target=self._run, args=(job,), daemon=True, name=f"{self._name}: late worker").start()
+                self._start_late(job)
             return
         if self._unfinished > self._size and not self._armed:
             self._arm()
@@ -113,17 +114,25 @@ class Workers:
             self._decider.post(self._jobs_ended)
 
     def close(self) -> None:
-        """Let every thread end after its present job."""
+        """Let every thread end after its present job; what none of them has taken gets a thread for itself."""
         self._closed = True
+        left: list[Job] = []
+        with suppress(Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                left.append(job)
         for _ in range(len(self._threads)):
             self._jobs.put(None)
+        for job in left:
+            self._start_late(job)
 
     def join(self, timeout: float) -> list[threading.Thread]:
         """Wait for idle threads to end, and return those that still work."""
+        me = threading.current_thread()  # a callback may close the lab
         until = monotonic() + timeout
         for thread in list(self._threads):
-            thread.join(max(0.0, until - monotonic()))
-        return [thread for thread in self._threads if thread.is_alive()]
+            if thread is not me:
+                thread.join(max(0.0, until - monotonic()))
+        return [thread for thread in list(self._threads) if thread.is_alive() and thread is not me]
 
     def _look(self, _: Any) -> None:
         if self._jobs.empty() or self._closed:
@@ -158,5 +167,12 @@ class Workers:
             self._tell(report)
             del report  # … not even that
 
+    def _start_late(self, job: Job) -> None:
+        thread = threading.Thread(target=self._run, args=(job,), daemon=True, name=f"{self._name}: late worker")
+        self._threads[thread] = None
+        thread.start()
+
     def _run(self, job: Job) -> None:
-        self._tell(job())
+        report = job()
+        del self._threads[threading.current_thread()]
+        self._tell(report)

@@ -203,6 +203,24 @@ def test_space_that_comes_while_its_seeker_signs_up_is_not_missed() -> None:
     assert space.wait(0)
 
 
+def test_who_finds_it_full_again_waits_for_another_begin() -> None:
+    """Else a reader could be kept for ever by senders who come back at once."""
+    mailbox = Mailbox(bound=1)
+    mailbox.put_asked(Message())
+    woken: list[Any] = []
+
+    def come_back(_: Any) -> None:
+        woken.append(_)
+        space = mailbox.put_asked(Message()) if len(woken) < 5 else None
+        if space is not None:
+            space.when_done(come_back)
+
+    for _ in range(2):
+        come_back(None)
+    mailbox.count_begun(0)
+    assert len(woken) == 4
+
+
 def test_blocking_urgent_and_system_messages_do_not_meet_the_bound() -> None:
     mailbox = Mailbox(bound=1)
     mailbox.put_asked(Message())
