@@ -24,6 +24,7 @@ from actorlab.errors import (
     RunTimeout,
     WorkflowError,
 )
+from actorlab.periodic import periodic
 from actorlab.quantities import Range, ReadBack, Unit
 from actorlab.runtime.ambient import (
     ask,
@@ -47,6 +48,7 @@ from actorlab.runtime.interlocks import Interlock
 from actorlab.runtime.lab import Lab
 from actorlab.runtime.run import Run
 from actorlab.runtime.waiting import wait
+from actorlab.streams import Item, Pushed, Stream, stream
 from actorlab.task import Shared, cleanup, task, workflow
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "DeviceQuarantined",
     "DeviceUnavailable",
     "Interlock",
+    "Item",
     "Lab",
     "LeaseLost",
     "LeaseTimeout",
@@ -69,6 +72,7 @@ __all__ = [
     "MailboxPolicy",
     "NotLeased",
     "NotReached",
+    "Pushed",
     "Range",
     "ReadBack",
     "RestartPolicy",
@@ -77,6 +81,7 @@ __all__ = [
     "RunState",
     "RunTimeout",
     "Shared",
+    "Stream",
     "Unit",
     "WorkflowError",
     "ask",
@@ -90,6 +95,7 @@ __all__ = [
     "log",
     "parameter",
     "perform",
+    "periodic",
     "phase",
     "progress",
     "query",
@@ -97,6 +103,7 @@ __all__ = [
     "shield",
     "sleep",
     "spawn",
+    "stream",
     "task",
     "track",
     "wait",

@@ -10,6 +10,7 @@ from actorlab.core.overflow import MailboxPolicy
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
 from actorlab.quantities import ReadBack
+from actorlab.streams import publish_to
 
 __all__ = ["Configured", "Device", "DeviceConfig", "query"]
 
@@ -47,6 +48,15 @@ class Device:
 
     def make_safe(self) -> None:
         """Switch off what could do harm. It is idempotent and doesn't depend on other devices."""
+
+    def publish(self, stream: str, value: object) -> None:
+        """Tell all who listen to a stream of this device, from any thread of the driver; with nobody there, nobody.
+
+        Raises:
+            ConfigError: no method of this name is marked as a stream that publishes its values.
+
+        """
+        publish_to(self, stream, value)
 
 
 @dataclass(frozen=True, kw_only=True)

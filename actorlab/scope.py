@@ -67,6 +67,9 @@ class Scope:
             except StopIteration as end:
                 return end.value
 
+    def publish(self, stream: str, value: object) -> None:
+        """Send a value to those who listen to a stream of the driver that runs here."""
+
     def forbid(self, what: str) -> None:
         """Raise if `what` (a device call, a wait, …) isn't allowed here."""
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_calls, bench_dag, bench_direct, bench_import, bench_isolation, bench_runs
+from benchmarks import (
+    bench_calls,
+    bench_dag,
+    bench_direct,
+    bench_import,
+    bench_isolation,
+    bench_runs,
+    bench_streams,
+)
 from benchmarks.harness import main
 
 if __name__ == "__main__":
@@ -11,6 +19,7 @@ if __name__ == "__main__":
         bench_calls.bench,
         bench_direct.bench,
         bench_isolation.bench,
+        bench_streams.bench,
         bench_runs.bench,
         bench_dag.bench,
     )

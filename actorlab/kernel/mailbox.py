@@ -179,9 +179,8 @@ class Mailbox:
         while True:
             self._sort_all()
             for lane in self._lanes:
-                if lane and self._serves_first(lane, serves):
-                    self._kept -= 1
-                    return lane.popleft()
+                if lane and (message := self._take_served(lane, serves)) is not None:
+                    return message
             left = end - monotonic()
             if left <= 0:
                 return None
@@ -189,6 +188,17 @@ class Mailbox:
                 self._sort(self._inbox.get(timeout=left))
             except Empty:
                 return None
+
+    def _take_served(self, lane: deque[Any], serves: Callable[[Any], bool]) -> Any:
+        """Take the first message out if it is served; what an actor sends to itself may be overtaken."""
+        own = next((place for place, message in enumerate(lane) if message.query is not None), 0)
+        lane.rotate(-own)  # all of them stay in the lane, where whoever closes the mailbox finds them
+        message = None
+        if self._serves_first(lane, serves):
+            self._kept -= 1
+            message = lane.popleft()
+        lane.rotate(own)
+        return message
 
     def _serves_first(self, lane: deque[Any], serves: Callable[[Any], bool]) -> bool:
         """Ask about the first of a lane; a ticket is exchanged only if the call that is due may be served."""

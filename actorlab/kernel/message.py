@@ -34,6 +34,9 @@ class Message(Reply[Any]):
 
     __slots__ = ("lane", "number", "query", "target")
 
+    query: bool | None
+    """Whether a sleeping driver serves it; None says no, and that others which it serves may overtake this one."""
+
     def __init__(self, lane: int = HOLDER, *, query: bool = False) -> None:
         super().__init__()
         self.lane = lane

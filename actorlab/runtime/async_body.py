@@ -10,6 +10,7 @@ from actorlab.body_kinds import BodyKind, constructed
 from actorlab.errors import AskDeadlock, Cancelled, MailboxFull
 from actorlab.kernel import FOREVER, Reply
 from actorlab.runtime.body import Body
+from actorlab.runtime.listening import end_streams_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,10 +123,14 @@ class AsyncBody(Body):
         """Run the body, then wait for its children and for what it asked."""
         begun = constructed(function, args, kwargs)
         value = None
-        if kind is BodyKind.COROUTINE:
-            value = await begun
-        else:
-            await self._follow(begun)
+        try:
+            if kind is BodyKind.COROUTINE:
+                value = await begun
+            else:
+                await self._follow(begun)
+        finally:
+            if self.streams is not None:
+                await end_streams_async(self)
         await self._settle()
         return value
 

@@ -20,6 +20,7 @@ from actorlab.errors import (
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import ask_held, call_held
+from actorlab.runtime.listening import end_streams
 from actorlab.scope import Scope
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from actorlab.driving.member import Member
     from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell, LifeMailbox
+    from actorlab.runtime.production import Box
     from actorlab.runtime.questions import Question
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
@@ -110,7 +112,7 @@ class Body(Scope):
 
     __slots__ = (
         "_asks", "_many_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended",
-        "fenced", "holds", "index", "lost", "met", "name", "reason", "thread", "waits",
+        "fenced", "holds", "index", "lost", "met", "name", "reason", "streams", "thread", "waits",
     )  # fmt: skip
 
     def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
@@ -129,6 +131,8 @@ class Body(Scope):
         self.holds: dict[str, Hold] = {}
         self.thread = 0
         self.children: tuple[Run[Any], ...] = ()
+        self.streams: list[Box] | None = None
+        """Its parts in streams: its end waits for those that it has started."""
         self._asks: list[Call] | None = None
         self._many_asks = 2 * SOME
         self._phases: PhaseProgress | None = None
@@ -400,7 +404,11 @@ class Body(Scope):
         A child that failed and whose result nobody has looked at fails the body.
         """
         self.thread = get_ident()
-        value = function(*args, **kwargs)
+        try:
+            value = function(*args, **kwargs)
+        finally:
+            if self.streams is not None:
+                end_streams(self)
         if self._asks is not None:
             self._settle_asks(self._asks)
         for child in self.children:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import ActorLabError, DeviceFault, DeviceQuarantined, DeviceUnavailable
 from actorlab.kernel import Mailbox
+from actorlab.runtime.periodics import Periodics
 from actorlab.runtime.proxy import ProxyFactory, part
 from actorlab.runtime.recorder import Recorder
+from actorlab.runtime.streaming import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +77,8 @@ class Cell:
 
     __slots__ = (
         "__weakref__", "abandoned", "actor", "args", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
-        "last_error", "life", "mailbox", "name", "order", "owes_safe", "proxies", "recorder", "restarts", "retry_at",
-        "rightful", "shapes", "shared_by", "since", "standing", "token", "vetoes", "why",
+        "last_error", "life", "mailbox", "name", "order", "owes_safe", "periodics", "proxies", "recorder", "restarts",
+        "retry_at", "rightful", "shapes", "shared_by", "since", "standing", "streams", "token", "vetoes", "why",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +123,8 @@ class Cell:
         self.proxies = ProxyFactory(config.queries, config.read_back)
         self.shapes: dict[Path, tuple[int, Shape]] = {}
         """What was seen of the device's parts, and in which life."""
+        self.streams = Streams(self)
+        self.periodics = Periodics(self)
 
     def entitle(self, token: object | None) -> None:
         """Accept this token and no other from now on, unless there are vetoes; for the deciding thread."""
@@ -130,6 +134,7 @@ class Cell:
         passes = getattr(before, "passes", None)
         if passes:  # a pass for direct calls: it is taken after the token has changed
             passes.clear()
+        self.streams.entitled()
 
     def veto(self, by: object, why: str) -> None:
         """Refuse every command until `by` allows them again; for the deciding thread."""

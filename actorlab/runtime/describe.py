@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaWarningKind
 from pydantic_core import SchemaError
 
+from actorlab.device import Device
 from actorlab.errors import ConfigError
 from actorlab.quantities.checker import limits_of, value_hint
 from actorlab.quantities.hints import (
@@ -117,7 +118,9 @@ def is_public(name: object) -> bool:
 
 def public_names(cls: type) -> set[str]:
     """Return the names of the members that a class tells of."""
-    names: Iterable[str] = [*annotated_names(cls), *(name for base in cls.__mro__ for name in vars(base))]
+    statics = [(name, static) for base in cls.__mro__ for name, static in vars(base).items()]
+    own = [name for name, static in statics if static is not Device.publish]
+    names: Iterable[str] = [*annotated_names(cls), *own]
     return set(filter(is_public, names))
 
 

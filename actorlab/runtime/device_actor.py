@@ -135,6 +135,7 @@ class DeviceActor(ThreadActor):
         if self.life > 1 or cell.owes_safe:
             driver.hook("make_safe")
         self.shape = driver.shape
+        cell.periodics.look_at(self)
 
     def make_driver(self) -> Driving:
         """Make the driver's object."""
@@ -142,7 +143,8 @@ class DeviceActor(ThreadActor):
         return InThread(cell.factory, cell.args, cell.kwargs, cell.config, self.life)
 
     def on_stop(self) -> None:
-        """Disconnect, but first make safe what owes it; a connection that is broken may refuse."""
+        """Disconnect, but first close streams, and make safe what owes it; a connection that is broken may refuse."""
+        self._cell.streams.end_life(self)
         try:
             if self._cell.owes_safe and self.fault is None and not self.abandoned:
                 self.hook("make_safe")
@@ -370,6 +372,8 @@ class DeviceActor(ThreadActor):
                 self.execute(message)
                 if self.fault is not None:  # that query broke the connection, for this call too
                     raise self.fault
+                if monotonic() >= end and not call.why:  # however many wait: the sleeping call goes first
+                    return
 
     def _doze(self, call: Call, end: float) -> None:
         """Wait without serving anybody; an interrupt ends it."""

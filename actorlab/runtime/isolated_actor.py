@@ -128,6 +128,7 @@ class IsolatedDeviceActor(DeviceActor):
 
     def published(self, stream: str, value: Any) -> None:
         """Hear a value that the driver publishes."""
+        self._cell.streams.published(self, stream, value)
 
     def died(self) -> None:
         """Hear that the process has ended: who sleeps for it wakes up; a call in progress notices by itself."""

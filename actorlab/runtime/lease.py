@@ -10,6 +10,7 @@ from actorlab.errors import LeaseLost, NotLeased
 from actorlab.kernel import Reply
 from actorlab.options import Options
 from actorlab.runtime.body import Body, Hold
+from actorlab.runtime.listening import end_streams
 from actorlab.runtime.run_actor import RunActor
 from actorlab.runtime.work import Work
 from actorlab.scope import current
@@ -147,8 +148,12 @@ class LeaseBlock:
             current.reset(self._entered)
             self._entered = None
         self._left = True
-        self._lab.decider.post(self._actor.leave, error)
-        self._ended.wait()
+        try:
+            if self._actor.session.streams is not None:
+                end_streams(self._actor.session)
+        finally:
+            self._lab.decider.post(self._actor.leave, error)
+            self._ended.wait()
 
     def __del__(self) -> None:
         if not self._left:

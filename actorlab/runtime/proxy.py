@@ -15,9 +15,13 @@ from actorlab.driving.patterns import Patterns
 from actorlab.driving.shape import NO_SHAPE, Shape, container_kind, is_data_descriptor, looked
 from actorlab.driving.travel import Stays, class_of
 from actorlab.errors import ActorLabError
+from actorlab.periodic import PeriodicMethod
 from actorlab.runtime.calls import call_held, call_outside
 from actorlab.runtime.direct_calls import direct_caller
+from actorlab.runtime.listening import StreamMember
 from actorlab.runtime.marks import Marks
+from actorlab.runtime.periodics import PeriodicMember
+from actorlab.streams import StreamMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
@@ -274,12 +278,21 @@ def build(cls: type) -> type[DeviceProxy]:
         if (name.startswith("_") and name not in FORWARDED) or name in vars(base):
             continue
         static = inspect.getattr_static(cls, name)
+        if static is Device.publish:  # the driver's own, and no member of the device
+            continue
         if is_called(static):
-            space[name] = Method(static, name)
+            space[name] = stand_in_for(static)(static, name)
         elif not name.startswith("_"):
             space[name] = Value(static, name)
     made: Any = type(f"{cls.__name__}Proxy", (base,), space)
     return made  # type: ignore[no-any-return]  # it is a class derived from `base`
+
+
+def stand_in_for(static: Any) -> Callable[[Any, str], Any]:
+    """Return what takes the place of something callable on a driver's class."""
+    if isinstance(static, StreamMethod):
+        return StreamMember
+    return PeriodicMember if isinstance(static, PeriodicMethod) else Method
 
 
 def is_called(static: Any) -> bool:
@@ -454,8 +467,9 @@ def seen(cell: Cell, path: Path) -> dict[Path, tuple[int, Shape]]:
 
 
 def refuse_private(proxy: DeviceProxy, name: str) -> None:
-    """Refuse names that are private to the driver."""
-    if name.startswith("_"):
+    """Refuse names that are private to the driver, and what `Device` offers to the driver itself."""
+    own = name == "publish" and inspect.getattr_static(proxy.__dict__["_actorlab_cls"], name, None) is Device.publish
+    if own or name.startswith("_"):
         text = f"{proxy.__dict__['_actorlab_name']}: {name} is private to the driver"
         raise AttributeError(text)
 

@@ -116,6 +116,11 @@ class Safety:
         for cell in self._cells.values():
             cell.allow(self)
 
+    @staticmethod
+    def is_stopped(cell: Cell) -> bool:
+        """Tell whether a device accepts no commands from anybody."""
+        return bool(cell.vetoes) or cell.token is PANIC
+
     def fence_all(self) -> None:
         """Let no device accept any command: what is left to do when the deciding code itself has failed."""
         for cell in list(self._cells.values()):

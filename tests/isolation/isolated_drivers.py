@@ -278,7 +278,7 @@ class Meter:
             logging.getLogger("meters.mine").exception("it went wrong")
 
     def publish(self, stream: str, values: list[Any]) -> None:
-        publish: Callable[[str, Any], None] = current.get().publish  # type: ignore[attr-defined]  # the child's scope has it
+        publish: Callable[[str, Any], None] = current.get().publish
         thread = threading.Thread(target=lambda: deque(map(publish, repeat(stream), values)))
         thread.start()
         thread.join()

@@ -168,7 +168,7 @@ def test_a_value_that_cannot_be_pickled_is_an_error_of_who_publishes_it(launch: 
 def _publish_a_lock(_: Meter) -> None:
     from actorlab.scope import current  # noqa: PLC0415 - it runs elsewhere
 
-    current.get().publish("frames", threading.Lock())  # type: ignore[attr-defined]  # the child's scope has it
+    current.get().publish("frames", threading.Lock())
 
 
 # -- the outbox and its frames

@@ -161,6 +161,20 @@ def test_a_sleeping_driver_serves_what_it_may_and_leaves_the_rest() -> None:
     assert take_all(mailbox) == [command, query]
 
 
+def test_what_an_actor_sends_to_itself_may_be_overtaken_while_it_sleeps() -> None:
+    mailbox = Mailbox()
+    own = [Message(OTHERS), Message(OTHERS), Message(HOLDER)]
+    for message in own:
+        message.query = None
+    query, command, late = Message(OTHERS, query=True), Message(OTHERS), Message(OTHERS, query=True)
+    for message in (*own, query, command, late):
+        mailbox.put(message)
+    assert mailbox.get_while_sleeping(1, serves_queries) is query
+    assert mailbox.get_while_sleeping(0, serves_queries) is None, "the next query comes after a command"
+    assert take_all(mailbox) == [own[2], own[0], own[1], command, late]
+    assert mailbox.get_while_sleeping(0, serves_queries) is None
+
+
 def test_a_message_ends_a_sleep() -> None:
     mailbox, query = Mailbox(), Message(OTHERS, query=True)
     mailbox.put(Message())

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_type
 
-from actorlab import Lab, Shared, cleanup, spawn, task, track, workflow
+from actorlab import (
+    Device,
+    Item,
+    Lab,
+    Pushed,
+    Shared,
+    Stream,
+    cleanup,
+    periodic,
+    query,
+    spawn,
+    stream,
+    task,
+    track,
+    workflow,
+)
 
 
 class Stage:
@@ -154,3 +171,74 @@ with Lab() as lab:
     lamp, spectrometer = lab.add("lamp", Lamp), lab.add("spectrometer", Spectrometer)
     assert_type(lab.run(spectrum, lamp, spectrometer), Curve)
     assert_type(lab.run(characterise.options(key="sample 3"), stage, oven, smu, lamp, spectrometer), Report)
+
+
+class Frame:
+    exposure: float = 0.0
+
+
+class Camera(Device):
+    @stream
+    def frames(self, exposure: float = 0.01) -> Iterator[Frame]:
+        yield Frame()
+
+    @stream(buffer=1000)
+    def counts(self) -> Iterator[int]:
+        yield 1
+
+    @stream
+    @query
+    def events(self, channel: int) -> Pushed[str]:
+        self.events.publish("started")
+        self.publish("events", "started")
+        return Pushed(self.disconnect)
+
+    @stream
+    def quiet(self) -> Pushed[str]:
+        return Pushed()
+
+    @periodic(0.5)
+    def poll(self) -> float:
+        self.poll.stop()
+        return 0.0
+
+    @periodic(1.0, autostart=False)
+    def tidy(self) -> None: ...
+
+
+class Better(Camera):
+    @stream
+    def frames(self, exposure: float = 0.02) -> Iterator[Frame]:
+        for item in super().frames(exposure):
+            yield item.value
+
+    @periodic(0.1)
+    def poll(self) -> float:
+        return super().poll() + 1
+
+
+async def watch(camera: Camera) -> None:
+    async for item in camera.frames(0.02).buffered(8):
+        assert_type(item, Item[Frame])
+
+
+def look(camera: Shared[Camera]) -> float:
+    with camera.frames() as frames:
+        for item in frames:
+            assert_type(item.value, Frame)
+            assert_type(item.time, datetime)
+            return item.monotonic + item.sequence + item.dropped
+    return 0.0
+
+
+with Lab() as lab:
+    camera = lab.add("camera", Better)
+    assert_type(camera.frames(exposure=0.02), Stream[Frame])
+    assert_type(camera.counts(), Stream[int])
+    assert_type(camera.events(1), Stream[str])
+    assert_type(camera.quiet(), Stream[str])
+    assert_type([item.value for item in camera.counts()], list[int])
+    assert_type(camera.poll(), float)
+    camera.tidy.start()
+    assert_type(camera.poll.status.runs, int)
+    assert_type(lab.run(look, camera), float)

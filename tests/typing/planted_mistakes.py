@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from good import (
+    Camera,
     Curve,
     Lamp,
     Laser,
@@ -21,7 +24,7 @@ from good import (
     spectrum,
 )
 
-from actorlab import Lab, Shared, cleanup, spawn, task, workflow
+from actorlab import Lab, Shared, cleanup, periodic, spawn, stream, task, workflow
 
 
 @task
@@ -72,3 +75,33 @@ def in_a_lab(lab: Lab, lamp: Lamp) -> None:
     spawn(figure_of_merit, meter, laser, 0.1)  # mistake
     name: str = lab.run(optimise, laser, meter, 5)  # mistake
     cleanup(all_off, name, lamp)  # mistake
+
+
+class Wrong(Camera):
+    @stream
+    def numbers(self) -> Iterator[int]:
+        yield "one"  # mistake
+        self.events.publish(3)  # mistake
+
+    @stream  # mistake
+    def number(self) -> int:
+        return 1
+
+    @periodic(1.0)  # mistake
+    def read(self, channel: int) -> None: ...
+
+    @periodic("often")  # mistake
+    def write(self) -> None: ...
+
+
+def listen(camera: Camera) -> None:
+    camera.frames("long")  # mistake
+    camera.frames(gain=3)  # mistake
+    for item in camera.counts():
+        item.value.exposure  # mistake
+    for frame in camera.frames():
+        frame.exposure  # mistake
+    camera.counts().buffered("all")  # mistake
+    camera.poll.begin()  # mistake
+    camera.poll(3)  # mistake
+    next(camera.counts())  # mistake
