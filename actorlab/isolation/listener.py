@@ -33,6 +33,10 @@ class Heard(Protocol):
         """Take a value which the driver has published."""
         ...
 
+    def came_up(self) -> None:
+        """Learn that the process runs, and is about to make the object."""
+        ...
+
     def died(self) -> None:
         """Learn, once, that the process has ended without having been closed; also while it was idle."""
         ...
@@ -144,6 +148,7 @@ class Listener:
                 answer.put(failure)
         elif kind == READY:
             self.ready = True
+            self._heard.came_up()
         elif kind == DROPPED:
             text = "%s: %d log records and published values of its process were dropped: they came too fast"
             logging.getLogger(LOGGER).warning(text, self._process.name, *NUMBER.unpack(body))

@@ -48,8 +48,10 @@ class CallLimits:
             return
         call.stack = actor.where()
         self._helpers.put(actor.interrupt, call, "timeout")
-        self._decider.after(limit * TOLERANCE, self._free_caller, argument)
-        self._decider.after(actor.grace(INTERRUPT_GRACE), self._still_overdue, (cell, actor, call, limit))
+        grace = actor.grace(INTERRUPT_GRACE)
+        if grace:  # else it is killed at once, and its caller hears where it was
+            self._decider.after(limit * TOLERANCE, self._free_caller, argument)
+        self._decider.after(grace, self._still_overdue, (cell, actor, call, limit))
 
     def _free_caller(self, argument: tuple[Cell, Call, float]) -> None:
         """Let the caller go, while its call hangs on: until that ends or is given up nobody else gets the device."""

@@ -186,7 +186,7 @@ def schema_of(hint: Any, mode: JsonSchemaMode, definitions: str = "#/$defs/") ->
 
 def schema_of_type(hint: Any, mode: JsonSchemaMode = "validation", definitions: str = "#/$defs/") -> Schema:
     """Return what pydantic says of a hint."""
-    if not is_hint(hint):
+    if hint is typing.NoReturn or hint is typing.Never or not is_hint(hint):
         return {"description": text_of(hint)}  # pydantic would warn on the terminal
     listed: Any = types.GenericAlias(list, (hint,))  # pydantic takes no configuration for models that stand alone
     try:

@@ -405,6 +405,8 @@ class DeviceActor(ThreadActor):
         """Return how many seconds an interrupted call has to end."""
         return usual
 
+    head_start = 0.0
+    """So many seconds it may take until the driver's own time begins to count: a process has to be started."""
     killable = False
     """Whether its driver can be ended by force: a process can, a thread can't."""
 

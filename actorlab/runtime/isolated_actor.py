@@ -69,6 +69,7 @@ class IsolatedDeviceActor(DeviceActor):
     """One life of a device, and of the process in which its driver lives."""
 
     killable = True
+    head_start = 4.0
 
     def __init__(self, cell: Cell, life: int) -> None:
         super().__init__(cell, life)
@@ -129,6 +130,10 @@ class IsolatedDeviceActor(DeviceActor):
     def published(self, stream: str, value: Any) -> None:
         """Hear a value that the driver publishes."""
         self._cell.streams.published(self, stream, value)
+
+    def came_up(self) -> None:
+        """Hear that the process runs: from now on the driver's own time counts."""
+        self._cell.lab_actor.lives.came_up(self)
 
     def died(self) -> None:
         """Hear that the process has ended: who sleeps for it wakes up; a call in progress notices by itself."""

@@ -200,7 +200,7 @@ class Lives:
         cell.restarts = cell.life - 1
         self._stand(cell, DeviceState.CONNECTING if cell.life == 1 else DeviceState.RESTARTING)
         actor.ready.when_done(lambda reply: self._decider.post(self._up, actor) if reply.exception() is None else None)
-        actor.patience = self._decider.after(cell.config.timeout, self._too_slow, actor)
+        actor.patience = self._decider.after(cell.config.timeout + actor.head_start, self._too_slow, actor)
         actor.begin()
 
     def _up(self, actor: DeviceActor) -> None:
@@ -218,6 +218,16 @@ class Lives:
         self._supervise(ChildUp(cell.name))
         self._settle_first(cell, None)
         self._leases.available(cell, available=True)
+
+    def came_up(self, actor: DeviceActor) -> None:
+        """Hear that a driver's process runs, from any thread: its time to connect begins to count."""
+        self._decider.post(self._came_up, actor)
+
+    def _came_up(self, actor: DeviceActor) -> None:
+        cell = self._cell_of(actor)
+        if cell is not None and actor.patience is not None and not actor.ready.done():
+            actor.patience.cancel()
+            actor.patience = self._decider.after(cell.config.timeout, self._too_slow, actor)
 
     def _too_slow(self, actor: DeviceActor) -> None:
         cell = self._cell_of(actor)
@@ -335,6 +345,8 @@ class Lives:
         """Kill a driver's process: its actor hears of it at once, and the policy says what follows; for a helper."""
         actor.look()
         actor.kill()
+        where = actor.where()
+        logger.warning("%s: its process was killed, because %s; it was here:\n%s", cell.name, reason, where)
         self._release_callers(cell, actor, reason)
 
     @staticmethod

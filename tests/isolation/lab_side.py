@@ -44,9 +44,13 @@ class Ears:
         self.values: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.deaths: list[int] = []
         self.dead = Event()
+        self.up = Event()
 
     def published(self, stream: str, value: Any) -> None:
         self.values.put((stream, value))
+
+    def came_up(self) -> None:
+        self.up.set()
 
     def died(self) -> None:
         self.deaths.append(1)
