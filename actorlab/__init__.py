@@ -1,6 +1,7 @@
 """Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
 
 from actorlab import dispatch
+from actorlab.choosing import choose, each
 from actorlab.core.overflow import MailboxPolicy
 from actorlab.core.restart import RestartPolicy
 from actorlab.core.run_state import RunState
@@ -87,9 +88,11 @@ __all__ = [
     "ask",
     "ask_operator",
     "checkpoint",
+    "choose",
     "cleanup",
     "current_run",
     "dispatch",
+    "each",
     "emit",
     "exchange",
     "log",

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from types import CodeType
 from typing import Any, Final, NoReturn
 
 from actorlab.arguments import Args, Kwargs, StandIn, Use, complete, needs, search
+from actorlab.choosing import Late, check_drawn, choose, each
+from actorlab.closures import Brought
+from actorlab.core.abreast import Abreast, firsts, lasts
 from actorlab.core.graph import Graph, Node
 from actorlab.core.plan import Steps
 from actorlab.errors import NotLeased, WorkflowError
+from actorlab.keeping import Kept, cell_content
 from actorlab.options import Options
 from actorlab.scope import Scope, current
-from actorlab.task import PLAIN_OPTIONS, Task, Workflow, as_task
+from actorlab.task import PLAIN_OPTIONS, Task, Workflow, as_task, task
 from actorlab.unknown import Origin, Path, Unknown, origin_of
 
 __all__ = ["Drawing", "DrawnStep", "draw"]
 
 DEEPEST: Final = 50  # workflows within one another, before it counts as one that calls itself without end
+
+SOME: Final = 8
+"""If an item of `each` ends with more steps than that, one more joins them for those that come behind them."""
+
+BRING: Final = "let the function name it as a variable of the workflow, as a default, or as an argument of a partial"
 
 PACKAGE: Final = __name__.partition(".")[0] + "."
 
@@ -32,7 +41,9 @@ class DrawnStep:
     """One call of a task in a workflow, or of a nested workflow, or a clean-up; `where` is its "file:line".
 
     `values` are the steps of the same drawing whose values it uses, `after` those it comes after all the same, and
-    `within` the seconds in which it starts then. A nested workflow is one step, with its own drawing in `nested`.
+    `within` the seconds in which it starts then; it comes `behind` others when they have ended, well or not. A nested
+    workflow is one step, with its own drawing in `nested`; so is what can be drawn only when its arguments are known,
+    which is `late` and has no drawing yet.
     """
 
     index: int
@@ -46,13 +57,20 @@ class DrawnStep:
     within: float | None
     where: str
     nested: Drawing | None
+    late: Late | None = None
+    behind: Steps = ()
+
+    @property
+    def waits(self) -> Steps:
+        """The steps of the same drawing that it names in one way or another."""
+        return self.values + self.after + self.behind
 
     def signature(self) -> tuple[object, ...]:
         """Return what makes it the same step in another drawing."""
         nested = self.nested.signature() if self.nested else None
         uses = tuple(self.needs.items())
         definition = (getattr(self.task, "__module__", ""), getattr(self.task, "__qualname__", ""))
-        return self.name, *definition, self.values, self.after, self.within, uses, nested
+        return self.name, *definition, self.values, self.after, self.behind, self.within, uses, nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +107,55 @@ def draw(workflow: Callable[..., Any], args: Args = (), kwargs: Kwargs | None = 
 def _draw(task: Task[..., Any], args: Args, kwargs: Kwargs, outer: DrawingScope | None, path: Path) -> Drawing:
     task.definition.check_call(args, kwargs)
     _ = task.definition.is_drawable
-    scope = DrawingScope(task.name, needs(task, args, kwargs), outer, path)
-    token = current.set(scope)
-    try:
-        result = task.function(*args, **kwargs)
-    finally:
-        current.reset(token)
-    return scope.drawing(result)
+    return DrawingScope(task, needs(task, args, kwargs), outer, path).draw(args, kwargs)
+
+
+@task(name="all of an item")
+def join() -> None:
+    """Stand for the end of many steps."""
 
 
 class DrawingScope(Scope):
     """Write down the steps of the workflow that is being drawn, and refuse everything else that acts."""
 
-    def __init__(self, name: str, held: Mapping[str, Use], outer: DrawingScope | None, path: Path) -> None:
-        self.name = name
+    def __init__(
+        self,
+        task: Task[..., Any],
+        held: Mapping[str, Use],
+        outer: DrawingScope | None,
+        path: Path,
+        late: Late | None = None,
+    ) -> None:
+        self.name = task.name
         self.path = path
+        self._task = task
         self._held = held
         self._outer = outer
+        self._late = late
+        self._written_in = 0  # so many calls of `each` and `choose` stand around what is drawn now
         self._steps: list[DrawnStep] = []
         self._cleanups: list[DrawnStep] = []
         self._inputs: dict[tuple[Path, int], Unknown] = {}
+
+    def draw(self, args: Args, kwargs: Kwargs) -> Drawing:
+        """Call the function, and return what it asks for."""
+        token = current.set(self)
+        try:
+            result = self._task.function(*args, **kwargs)
+        finally:
+            current.reset(token)
+        return self.drawing(result)
+
+    def drawn_late(self, late: Late, args: Args, kwargs: Kwargs) -> Drawing:
+        """Return the drawing of a step in here, now that its arguments are known."""
+        drawing = DrawingScope(late.task, late.needs, self, late.path, late).draw(args, kwargs)
+        if (variable := late.kept.written(late.path)) is not None:
+            message = (
+                f"the function that {late.task.name} is given writes to the variable {variable!r}, and is called when "
+                f"the workflow's own function has returned: let it return what it makes"
+            )
+            raise WorkflowError(message)
+        return drawing
 
     def step(self, task: Any, args: Args, kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Write down a step, answering with an unknown value."""
@@ -118,9 +165,89 @@ class DrawingScope(Scope):
 
     def cleanup(self, task: Any, args: Args, kwargs: dict[str, Any]) -> bool:
         """Write down a clean-up."""
+        if self._written_in > (self._late is not None):
+            message = (
+                f"cleanup({getattr(task, '__name__', task)}, …) ({_outside()}) stands inside each(…) or choose(…), "
+                f"whose value is known: put it outside, or into a @workflow that is called there"
+            )
+            raise WorkflowError(message)
         index = -1 - len(self._cleanups)
         self._cleanups.append(self._drawn(as_task(task), args, kwargs, index, _outside()))
         return True
+
+    def each(self, function: Any, items: Any, width: int | None) -> tuple[Any, ...]:
+        """Write down the steps for each item; if the items aren't known, one step that stands for all."""
+        check_drawn(function, "each(…)")
+        if type(items) is Unknown:
+            kept = Kept()
+            its = kept.copy(function)
+            name = f"each of {_source(items)}"
+            return self._later(name, lambda known: each(its, known, width=width), items, (its,), kept)
+        abreast = Abreast(width) if width is not None else None
+        results: list[Any] = []
+        with self._inside():
+            for item in items:
+                if abreast is not None and len(abreast.behind()) > SOME:
+                    self._join(abreast)
+                begin = len(self._steps)
+                results.append(function(item))
+                if abreast is not None:
+                    self._queue(abreast, begin)
+        return (results,)
+
+    def choose(self, condition: Any, then: Any, otherwise: Any) -> tuple[Any, ...]:
+        """Write down the steps of what is chosen; if the condition isn't known, one step that stands for them."""
+        check_drawn(then, "choose(…)")
+        check_drawn(otherwise, "choose(…)")
+        if type(condition) is Unknown:
+            kept = Kept()
+            both = kept.copy(then), kept.copy(otherwise)
+            return self._later("choose", lambda known: choose(known, *both), condition, both, kept)
+        with self._inside():
+            return (then() if condition else otherwise(),)
+
+    @contextmanager
+    def _inside(self) -> Generator[None]:
+        self._written_in += 1
+        try:
+            yield
+        finally:
+            self._written_in -= 1
+
+    def _queue(self, abreast: Abreast, begin: int) -> None:
+        """Let the steps of an item come behind those of the item whose place it takes."""
+        for step in firsts(begin, [drawn.waits for drawn in self._steps[begin:]]):
+            drawn = self._steps[step]
+            self._steps[step] = replace(drawn, behind=(*drawn.behind, *abreast.behind()))
+        abreast.take(tuple(lasts(begin, [drawn.waits for drawn in self._steps[begin:]])))
+
+    def _join(self, abreast: Abreast) -> None:
+        """Write down a step that stands for many: many steps behind many others would be very many edges."""
+        index = len(self._steps)
+        joined = self._drawn(join, (), {}, index, self._steps[-1].where)
+        self._steps.append(replace(joined, behind=abreast.behind()))
+        abreast.join(index)
+
+    def _later(
+        self, name: str, function: Callable[[Any], Any], value: Unknown, functions: tuple[Any, ...], kept: Kept
+    ) -> tuple[Any, ...]:
+        """Write down a step that is drawn when a value is known, by what these functions bring along."""
+        index, where = len(self._steps), _outside()
+        title = f"{name} ({where})"
+        self._check_depth(name)
+        brought = Brought(functions)
+        _check_hidden(brought.others, title)
+        uses: dict[str, Use] = {
+            device: "shared" if self._held.get(device) == "shared" else use
+            for device, use in sorted(brought.uses.items())
+        }
+        self._check_held(uses, title)
+        values = self._own((value, *brought.unknown), title)
+        task = Workflow(function, Options(name=name, keep_going=self._task.options_.keep_going))
+        inputs = frozenset((origin.drawing.path, origin.step) for origin in map(origin_of, (value, *brought.unknown)))
+        late = Late(self, (*self.path, index), task, uses, inputs, kept)
+        self._steps.append(DrawnStep(index, task, (value,), {}, name, uses, values, (), None, where, None, late))
+        return (Unknown(Origin(self, index)),)
 
     def title(self, step: int) -> str:
         """Name a step for an error."""
@@ -132,6 +259,7 @@ class DrawingScope(Scope):
     def drawing(self, result: object) -> Drawing:
         """Return all that was written down."""
         self._check_result(result)
+        self._check_kept()
         nodes = [
             Node(
                 drawn.index,
@@ -140,6 +268,7 @@ class DrawingScope(Scope):
                 drawn.after,
                 tuple([device for device, use in drawn.needs.items() if use == "exclusive"]) if drawn.needs else (),
                 tuple([device for device, use in drawn.needs.items() if use == "shared"]) if drawn.needs else (),
+                drawn.behind,
             )
             for drawn in self._steps
         ]
@@ -202,10 +331,23 @@ class DrawingScope(Scope):
         return DrawnStep(index, task, args, kwargs, task.name, uses, values, after, options.within, where, nested)
 
     def _nested(self, task: Task[..., Any], args: Args, kwargs: Kwargs, index: int) -> Drawing:
-        if len(self.path) == DEEPEST:
-            message = f"workflow {task.name} is drawn {DEEPEST} levels deep: does it call itself? Let a task do that."
-            raise WorkflowError(message)
+        self._check_depth(task.name)
         return _draw(task, args, kwargs, self, (*self.path, index))
+
+    def _check_depth(self, name: str) -> None:
+        if len(self.path) == DEEPEST:
+            message = f"workflow {name} is drawn {DEEPEST} levels deep: does it call itself? Let a task do that."
+            raise WorkflowError(message)
+
+    def _check_kept(self) -> None:
+        """Raise if a function that is called later would see what was added to a list after its place in the text."""
+        for step in self._steps:
+            if step.late is not None and (variable := step.late.kept.resized()) is not None:
+                message = (
+                    f"the function that {step.name} ({step.where}) is given uses the variable {variable!r}, to which "
+                    f"something is added or taken later; it is called when a value is known: give it a copy"
+                )
+                raise WorkflowError(message)
 
     def _check_result(self, result: object) -> None:
         others: list[Any] = []
@@ -221,6 +363,7 @@ class DrawingScope(Scope):
                 if origin.drawing is self:
                     steps[origin.step] = None
                 elif self._is_inside(origin.drawing):
+                    self._check_awaited(origin, title)
                     self._inputs[origin.drawing.path, origin.step] = unknown
                 else:
                     message = (
@@ -229,6 +372,14 @@ class DrawingScope(Scope):
                     )
                     raise WorkflowError(message)
         return tuple(sorted(steps))
+
+    def _check_awaited(self, origin: Origin, title: str) -> None:
+        if self._late is not None and (origin.drawing.path, origin.step) not in self._late.inputs:
+            message = (
+                f"{title} uses what {origin.drawing.title(origin.step)} returns, which was not found in the function "
+                f"that {self.name} is given, so it didn't wait for it: {BRING}"
+            )
+            raise WorkflowError(message)
 
     def _is_inside(self, drawing: object) -> bool:
         scope = self._outer
@@ -247,6 +398,12 @@ class DrawingScope(Scope):
     def _check_held(self, uses: Mapping[str, Use], title: str) -> None:
         for device, use in uses.items():
             held = self._held.get(device)
+            if held is None and self._late is not None:
+                message = (
+                    f"{title} uses {device!r}, which was not found in the function that {self.name} is given, so it "
+                    f"isn't leased for it: {BRING}"
+                )
+                raise WorkflowError(message)
             if held is None:
                 message = f"{title} uses {device!r}, which is not among the arguments of workflow {self.name}"
                 raise NotLeased(message)
@@ -292,15 +449,14 @@ def _insides(value: Any) -> Iterable[tuple[str, object]]:
     code = getattr(value, "__code__", None)
     if cells and isinstance(code, CodeType):
         for name, cell in zip(code.co_freevars, cells, strict=True):
-            yield f"variable {name!r}", _content(cell)
+            yield f"variable {name!r}", cell_content(cell)
     yield from ((f"attribute {name!r}", item) for name, item in getattr(value, "__dict__", {}).items())
 
 
-def _content(cell: Any) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None  # the variable isn't set yet
+def _source(unknown: Unknown) -> str:
+    """Return the name of the step that gives an unknown value."""
+    drawing, step, _ = origin_of(unknown)
+    return drawing.title(step).partition(" (step ")[0]
 
 
 def _outside() -> str:

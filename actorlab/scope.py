@@ -82,6 +82,16 @@ class Scope:
         del task, args, kwargs
         return None
 
+    def each(self, function: Any, items: Any, width: int | None) -> tuple[Any, ...] | None:
+        """Take a call of `each`, answering ``(value,)``; None says: it is a plain comprehension."""
+        del function, items, width
+        return None
+
+    def choose(self, condition: Any, then: Any, otherwise: Any) -> tuple[Any, ...] | None:
+        """Take a call of `choose`, answering ``(value,)``; None says: it is a plain conditional."""
+        del condition, then, otherwise
+        return None
+
     def cleanup(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Take the registration of a clean-up; False says that nobody is there to take it."""
         del task, args, kwargs

@@ -50,7 +50,8 @@ class Unknown(StandIn):
     def __iter__(self) -> NoReturn:
         _refuse(
             self,
-            "can't be unpacked or iterated over; index it instead (`both = step(); first, second = both[0], both[1]`)",
+            "can't be unpacked or iterated over; index it instead (`both = step(); first, second = both[0], both[1]`), "
+            "or use each(…)",
         )
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -107,7 +108,7 @@ def _refuse(unknown: Unknown, why: str) -> NoReturn:
 LOOKS: Final = {
     "can't be compared": "eq ne lt le gt ge",
     "can't be hashed, so it is no key and no member of a set": "hash",
-    "is neither true nor false": "bool",
+    "is neither true nor false; use choose(…) for what depends on it": "bool",
     "can't be formatted or printed": "str format bytes fspath",
     "has no length": "len length_hint",
     "can't be iterated over": "next reversed aiter anext",

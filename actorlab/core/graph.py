@@ -22,7 +22,10 @@ Edge: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One step: whose values it uses, whom else it comes after, which devices it takes."""
+    """One step: whose values it uses, whom else it comes after, which devices it takes.
+
+    It comes `behind` others when they have ended, well or not.
+    """
 
     index: int
     name: str
@@ -30,6 +33,7 @@ class Node:
     after: Steps = ()
     exclusive: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    behind: Steps = ()
 
     @property
     def title(self) -> str:
@@ -50,7 +54,7 @@ class Graph:
         self.nodes = tuple(nodes)
         for number, node in enumerate(self.nodes):
             self._check_node(number, node)
-        if any(max(node.values + node.after, default=-1) >= node.index for node in self.nodes):
+        if any(max(node.values + node.after + node.behind, default=-1) >= node.index for node in self.nodes):
             self._check_cycles()
 
     def edges(self, kind: Kind) -> list[Edge]:
@@ -61,13 +65,17 @@ class Graph:
     def plan(self) -> Plan:
         """Compile the graph to the numbers that an execution needs."""
         firm = [node.values + node.after for node in self.nodes]
+        ends = [
+            _unique(second + node.behind) if node.behind else second
+            for node, second in zip(self.nodes, self._device_parents, strict=True)
+        ]
         parents = [
             _unique(first + second) if first and second else first or second
-            for first, second in zip(map(_unique, firm), self._device_parents, strict=True)
+            for first, second in zip(map(_unique, firm), ends, strict=True)
         ]
         loose = [
             tuple(parent for parent in second if parent not in first) if first else second
-            for first, second in zip(firm, self._device_parents, strict=True)
+            for first, second in zip(firm, ends, strict=True)
         ]
         return Plan(tuple(parents), tuple(loose) if any(loose) else ())
 
@@ -136,7 +144,7 @@ class Graph:
             case "value":
                 return [_unique(node.values) for node in self.nodes]
             case "order":
-                return [_unique(node.after) for node in self.nodes]
+                return [_unique(node.after + node.behind) for node in self.nodes]
             case "device":
                 return self._device_parents
 
@@ -163,7 +171,7 @@ class Graph:
         if node.index != number:
             message = f"{node.title} stands in place {number}: steps are numbered 0, 1, 2, … in written order"
             raise WorkflowError(message)
-        for kind, parents in (("uses the value of", node.values), ("comes after", node.after)):
+        for kind, parents in (("uses the value of", node.values), ("comes after", node.after + node.behind)):
             for parent in parents:
                 if not 0 <= parent < len(self.nodes):
                     message = f"{node.title} {kind} step {parent}, but there are only {len(self.nodes)} steps"

@@ -27,6 +27,7 @@ from actorlab.core.run_events import (
     Decided,
     DevicesLost,
     DevicesReady,
+    Drawn,
     End,
     Fence,
     FenceBody,
@@ -118,6 +119,8 @@ class RunSpec(NamedTuple):
     windows: Mapping[int, Window] = NOTHING
     asking: Mapping[int, None] = NOTHING
     """Steps whose failure pauses the run, until an operator has decided what is to become of them."""
+    late: Mapping[int, None] = NOTHING
+    """Units that have to be drawn first: `StartBody` comes for each once to draw it, and once to run what is drawn."""
 
 
 class RunCore:
@@ -130,6 +133,7 @@ class RunCore:
         "_cleaning",
         "_cleanups",
         "_countdown",
+        "_drawn",
         "_fenced",
         "_held_back",
         "_late",
@@ -184,6 +188,7 @@ class RunCore:
         self._step_states: dict[int, RunState] = {}
         self._attempts: dict[int, int] = {}
         self._late: dict[int, None] = {}
+        self._drawn: dict[int, None] = {}
         self._limiters: dict[int, RestartLimiter] = {}
         self._active: dict[int, None] = {}
         self._retrying: dict[int, list[str]] = {}
@@ -266,7 +271,7 @@ class RunCore:
             self._held_back += (step,)
             return
         self.begun = True
-        attempt = self._attempts[step] = self._attempts.get(step, 0) + 1
+        attempt = self._attempts[step] = self._attempts.get(step, 0) + (step not in self._drawn)
         self._active[step] = None
         self._move_step(step, S.RUNNING)
         self._out.append(StartBody(step, attempt))
@@ -298,6 +303,28 @@ class RunCore:
         elif not self._retry(step, error, event.draw, now) and not self._ask(step, error, now):
             self._step_failed(step, S.FAILED, error, now)
         self._settle_if_still(now)
+
+    def _on_drawn(self, event: Drawn, now: float) -> None:
+        """Go on with a step that is drawn now: at once, or after the pause."""
+        step, attempt = event
+        if step not in self._active or attempt != self._attempts[step]:
+            return  # it had been abandoned
+        if self._step_states[step] is S.CANCELLING:
+            self._body_ended(BodyEnded(step, attempt), now)
+            return
+        self._drawn[step] = None
+        if self.state is S.RUNNING:
+            self._out.append(StartBody(step, attempt))
+            return
+        del self._active[step]
+        self._move_step(step, S.WAITING)
+        del self._step_states[step]  # it hasn't begun, should the run end now
+        self._held_back += (step,)
+        self._stand_if_all_do(now)
+
+    def _ends_by_itself(self, step: int) -> bool:
+        """Tell whether a step is a run of its own by now, which ends within its own bound."""
+        return step in self.spec.units and (step not in self.spec.late or step in self._drawn)
 
     def _ask(self, step: int, error: BaseException | None, now: float) -> bool:
         """Pause for an operator's decision over a step that failed, if that is wanted."""
@@ -416,7 +443,7 @@ class RunCore:
             self._settle_if_still(now)
         elif state is S.RUNNING:
             self._alarm(step, f"the step took longer than its timeout of {self.spec.step_timeouts[step]} s")
-            if step not in self.spec.units:
+            if not self._ends_by_itself(step):
                 self._out.append(SetTimer(self.spec.cancel_grace, GraceOver(step)))
 
     def _step_timeout_error(self, step: int) -> BaseException:
@@ -478,7 +505,7 @@ class RunCore:
         if event.step >= 0:
             late = [event.step] if self._step_states.get(event.step) is S.CANCELLING else []
         else:
-            late = [step for step in self._active if step not in self.spec.units]
+            late = [step for step in self._active if not self._ends_by_itself(step)]
         for step in late:
             del self._active[step]
             self._standing.pop(step, None)
@@ -664,4 +691,5 @@ class RunCore:
         Stood: _stood,
         Asked: _asked,
         Decided: _decided,
+        Drawn: _on_drawn,
     }

@@ -25,6 +25,7 @@ __all__ = [
     "Decided",
     "DevicesLost",
     "DevicesReady",
+    "Drawn",
     "End",
     "Event",
     "Fence",
@@ -84,6 +85,13 @@ class BodyEnded(NamedTuple):
     attempt: int
     error: BaseException | None = None
     draw: float = 0.0
+
+
+class Drawn(NamedTuple):
+    """A step that had to be drawn first is drawn."""
+
+    step: int
+    attempt: int
 
 
 class Stopped(NamedTuple):
@@ -195,7 +203,7 @@ class Decided(NamedTuple):
 Event: TypeAlias = (
     Begun | Granted | Refused | BodyEnded | Stopped | StepTimedOut | WindowOver | GraceOver | RetryDue | DevicesReady
     | DevicesLost | ChildBegun | ChildEnded | CleanupEnded | MadeSafe | Released | Pause | Resume | Stood | Asked
-    | Decided
+    | Decided | Drawn
 )  # fmt: skip
 
 

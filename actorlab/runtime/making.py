@@ -141,7 +141,9 @@ def works_of(steps: Any, path: Path) -> tuple[Work, ...]:
         exclusive = tuple([name for name, use in needed.items() if use == "exclusive"]) if needed else ()
         shared = tuple([name for name, use in needed.items() if use == "shared"]) if needed else ()
         inputs = steps_among(step.args, path) if not step.kwargs else None
-        works.append(Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested, inputs))
+        works.append(
+            Work(step.task, step.args, step.kwargs, step.name, exclusive, shared, step.nested, inputs, step.late)
+        )
     return tuple(works)
 
 

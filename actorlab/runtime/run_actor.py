@@ -30,7 +30,7 @@ from actorlab.runtime.outcome import error_of
 from actorlab.runtime.parameters import Parameters
 from actorlab.runtime.records import Records
 from actorlab.runtime.run import Run
-from actorlab.runtime.running import guarded, run_body, run_on_loop
+from actorlab.runtime.running import draw_late, guarded, run_body, run_on_loop
 from actorlab.runtime.standings import error_in_words
 from actorlab.runtime.work import NO_WINDOWS, Work, retry_policy, windows_of
 from actorlab.task import PLAIN_OPTIONS, Options
@@ -39,6 +39,7 @@ from actorlab.unknown import Unknown, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from actorlab.choosing import Late
     from actorlab.core.run_events import Choice
     from actorlab.drawing import Drawing
     from actorlab.runtime.cell import Cell
@@ -81,6 +82,7 @@ class RunActor(Actor):
         "context",
         "core",
         "drawing",
+        "drawings",
         "holding_bodies",
         "id",
         "lab",
@@ -139,6 +141,8 @@ class RunActor(Actor):
         self.bodies: dict[int, Body] = {}
         self.children: tuple[Run[Any], ...] = ()
         self.units: dict[int, Run[Any]] = {}
+        self.drawings: dict[int, Drawing] = {}
+        """The drawings of the steps that are drawn late, from when they are drawn until they begin."""
         self.holding_bodies = False
         self.context: contextvars.Context | None = contextvars.copy_context()
         self.values = Values()
@@ -168,11 +172,14 @@ class RunActor(Actor):
         retries: dict[int, RestartPolicy] = {}
         timeouts: dict[int, float] = {}
         asking: dict[int, None] = {}
+        late: dict[int, None] = {}
         for step, work in enumerate(self.work):
             its = work.task.options_
             if its.on_failure == "pause":
                 asking[step] = None
-            if self.lease_per_step or work.drawing is not None:
+            if work.late is not None:
+                late[step] = None
+            if self.lease_per_step or work.drawing is not None or work.late is not None:
                 units[step] = None
             if self.lease_per_step and work.drawing is None:
                 continue
@@ -184,6 +191,7 @@ class RunActor(Actor):
         return RunSpec(
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
             options.keep_going, NO_WINDOWS if self.drawing is None else windows_of(self.drawing), asking,
+            late,
         )  # fmt: skip
 
     # -- from any thread
@@ -422,7 +430,10 @@ class RunActor(Actor):
         work = self.work[step]
         self.notes.began[step] = monotonic()
         if step in self.core.spec.units:
-            self._start_unit(step, attempt, work)
+            if work.late is not None and step not in self.drawings:
+                self._draw(step, attempt, work, work.late)
+            else:
+                self._start_unit(step, attempt, work)
             return
         on_loop = work.task.kind.on_loop
         kind = AsyncBody if on_loop else Body
@@ -454,8 +465,28 @@ class RunActor(Actor):
             if name in self._held:
                 body.holds[name] = Hold(cells[name], body, exclusive=False)
 
+    def _draw(self, step: int, attempt: int, work: Work, late: Late) -> None:
+        """Have a step drawn by a worker: what the user wrote doesn't run on the deciding thread."""
+        body = self.bodies[step] = Body(self, step, attempt, f"{self.id}/{work.name}")
+        self.lab.workers.put(partial(draw_late, body, work, late))
+
+    def drawing_ended(self, argument: tuple[Body, Drawing | None, BaseException | None]) -> None:
+        """Hear that a step is drawn, or can't be."""
+        body, drawing, error = argument
+        step, attempt = body.index, body.attempt
+        if self.bodies.get(step) is body:
+            del self.bodies[step]
+            body.ended = body.alarm = True
+        if error is not None or drawing is None:
+            self._step_ended(step, attempt, error)
+        else:
+            self.drawings[step] = drawing
+            self.on(ev.Drawn(step, attempt))
+
     def _start_unit(self, step: int, attempt: int, work: Work) -> None:
         """Start a step that is a run of its own: a nested workflow, or one that leases for itself."""
+        if work.late is not None:
+            work = work._replace(drawing=self.drawings.pop(step))
         child = self.lab.maker.unit(self, work)
         self.units[step] = child.run
         self.children = (*self.children, child.run)

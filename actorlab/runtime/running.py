@@ -15,11 +15,13 @@ from actorlab.unknown import Unknown, value_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actorlab.choosing import Late
+    from actorlab.drawing import Drawing
     from actorlab.runtime.async_body import AsyncBody
     from actorlab.runtime.body import Body
     from actorlab.runtime.work import Work
 
-__all__ = ["guarded", "run_body", "run_on_loop"]
+__all__ = ["draw_late", "guarded", "run_body", "run_on_loop"]
 
 
 def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
@@ -34,6 +36,26 @@ def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
     if body.index < 0:
         return actor.cleanup_ended, (-1 - body.index, body, error)
     return actor.body_ended, (body.index, body.attempt, value, error)
+
+
+def draw_late(body: Body, work: Work, late: Late) -> tuple[Callable[[Any], object], Any]:
+    """Draw a step whose arguments are known by now, on a worker thread, and return whom to tell."""
+    drawing: Drawing | None = None
+    error: BaseException | None = None
+    actor = body.actor
+    try:
+        context = actor.context
+        drawing = drawn(body, work, late) if context is None else context.copy().run(drawn, body, work, late)
+    except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
+        error = raised
+    return actor.drawing_ended, (body, drawing, error)
+
+
+def drawn(body: Body, work: Work, late: Late) -> Drawing:
+    """Draw a step in its body's name."""
+    args, kwargs = arguments(body, work)
+    drawing: Drawing = body.execute(late.draw, args, kwargs)
+    return drawing
 
 
 def perform(body: Body, work: Work) -> Any:

@@ -9,6 +9,7 @@ from actorlab.core.restart import RestartPolicy
 from actorlab.core.run_core import Window
 
 if TYPE_CHECKING:
+    from actorlab.choosing import Late
     from actorlab.drawing import Drawing
     from actorlab.options import Options
     from actorlab.task import Task
@@ -32,6 +33,8 @@ class Work(NamedTuple):
     drawing: Drawing | None = None
     inputs: tuple[int, ...] | None = None
     """The steps whose values are its arguments, one for one; None if there are other arguments."""
+    late: Late | None = None
+    """What draws it when its arguments are known."""
 
 
 def windows_of(drawing: Drawing) -> dict[int, Window]:

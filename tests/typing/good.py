@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import assert_type
 
 from actorlab import (
@@ -14,7 +15,9 @@ from actorlab import (
     Pushed,
     Shared,
     Stream,
+    choose,
     cleanup,
+    each,
     periodic,
     query,
     spawn,
@@ -99,6 +102,27 @@ def characterise(stage: Stage, oven: Oven, smu: SourceMeter, lamp: Lamp, spectro
     curves = [iv_curve(stage, oven, smu, kelvin) for kelvin in (300, 320, 340)]
     iv_curve.options(after=reference, within=600)(stage, oven, smu, kelvin=300)
     return report(reference, curves)
+
+
+@task
+def kelvins_for(reference: Curve) -> list[float]:
+    return reference.x
+
+
+@task
+def is_flat(curve: Curve) -> bool:
+    return not curve.y
+
+
+@workflow
+def adapt(stage: Stage, oven: Oven, smu: SourceMeter, lamp: Lamp, spectrometer: Spectrometer) -> list[Curve]:
+    reference = spectrum(lamp, spectrometer)
+    curves = each(lambda kelvin: iv_curve(stage, oven, smu, kelvin), kelvins_for(reference), width=2)
+    assert_type(curves, list[Curve])
+    assert_type(each(partial(iv_curve, stage, oven, smu), [300.0, 320.0])[0], Curve)
+    last = choose(is_flat(curves[0]), lambda: curves[0], lambda: iv_curve(stage, oven, smu, 400))
+    assert_type(last, Curve)
+    return curves
 
 
 @workflow(keep_going=True, lease="step", tags=("night",))
