@@ -66,7 +66,9 @@ def test_real_hardware_needs_other_addresses_and_nothing_else(tmp_path: Path) ->
         )
         with lab_from_yaml(file) as lab:
             assert lab.bench is None
-            lab.device("laser").set_current(20)
+            laser = lab.device("laser")
+            laser.set_current(20)
+            assert laser.current() == 20  # it answers when it has executed what came before
         assert "SOUR:CURR 20.0" in real.executed("laser")
 
 

@@ -11,7 +11,9 @@ from actorlab.driving.hooks import Hooks
 from actorlab.driving.member import where
 from actorlab.driving.shape import NO_SHAPE
 from actorlab.errors import ConfigError, DeviceUnavailable
+from actorlab.periodic import PeriodicMethod
 from actorlab.runtime.cell import Cell
+from actorlab.streams import StreamMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -152,6 +154,7 @@ class Devices:
             is_query=lambda member, reads: cell.proxies.is_query(cls, member, (), reads=reads),
             hooks=hooks,
             extra_members=shape.names,
+            kind_of=kind_of,
         )
         parts = {where("", (step,)).removeprefix("."): part.__name__ for step, part in shape.parts.items()}
         config = {option: getattr(cell.config, option) for option in TOLD}
@@ -178,6 +181,13 @@ class Devices:
         if not restarted.wait(cell.config.safe_timeout + cell.config.timeout + BEYOND):
             raise cell.unavailable()
         restarted.outcome()
+
+
+def kind_of(static: Any) -> str | None:
+    """Return the kind of a member that is neither a plain method nor an attribute."""
+    if isinstance(static, StreamMethod):
+        return "stream"
+    return "periodic" if isinstance(static, PeriodicMethod) else None
 
 
 def hook_name(found: str | Callable[[Any], object]) -> str:

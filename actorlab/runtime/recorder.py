@@ -104,7 +104,7 @@ class Shown(str):
 
 def shown(arg: Any) -> Any:
     """Return what is kept of an argument: plain data themselves, of others the class."""
-    return arg if arg.__class__ in SCALARS else Shown(f"<{type(arg).__name__}>")
+    return arg if arg.__class__ in SCALARS or arg.__class__ is Shown else Shown(f"<{type(arg).__name__}>")
 
 
 def shown_error(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from actorlab.runtime.recorder import CallRecord, Load, call_in_words, shown_error
 
 if TYPE_CHECKING:
+    from actorlab.periodic import PeriodicStatus
     from actorlab.runtime.cell import Cell, DeviceState
     from actorlab.runtime.device_actor import DeviceActor
 
@@ -34,7 +35,7 @@ class DeviceStatus:
     `code` is SECoP's. `in_progress` names the call in hand, and since how many seconds; `busy` is the fraction (0 to 1)
     of the last second or two in which it was at a call. `retry_in` is when it is started again, if it waits for that.
     `vetoes` say why commands are refused, by interlocks or an emergency stop.
-    `recent` is the flight recorder: the last calls, the oldest first.
+    `periodics` are its periodic methods, by name. `recent` is the flight recorder: the last calls, the oldest first.
     """
 
     name: str
@@ -59,6 +60,7 @@ class DeviceStatus:
     pid: int | None
     abandoned: tuple[Abandoned, ...]
     recent: tuple[CallRecord, ...]
+    periodics: dict[str, PeriodicStatus]
 
 
 def status_of(cell: Cell) -> DeviceStatus:
@@ -92,6 +94,7 @@ def status_of(cell: Cell) -> DeviceStatus:
         pid=actor.pid if actor is not None else None,
         abandoned=tuple(Abandoned(lost.name, lost.where()) for lost in cell.abandoned if not lost.down.done()),
         recent=cell.recorder.records(),
+        periodics=cell.periodics.statuses(),
     )
 
 

@@ -78,7 +78,8 @@ class Oscilloscope:
     def _send(self, kind: int, parameter: int, payload: bytes = b"", connection: socket.socket | None = None) -> None:
         to = connection or self._synchronous
         assert to is not None, "no client has come"
-        to.sendall(struct.pack(HEADER, b"HS", kind, 0, parameter, len(payload)) + payload)
+        with suppress(BrokenPipeError):  # the connection was dropped meanwhile
+            to.sendall(struct.pack(HEADER, b"HS", kind, 0, parameter, len(payload)) + payload)
 
     def _until_gone(self, connection: socket.socket) -> None:
         with suppress(ConnectionResetError):  # the client went and left something unread

@@ -357,7 +357,7 @@ def test_a_command_that_comes_while_the_due_query_is_looked_at_is_not_served_in_
     def serves(message: Message) -> bool:
         if message is query and not commands:
             commands.append(ask(mailbox))
-        return message.query
+        return bool(message.query)
 
     assert mailbox.get_while_sleeping(0, serves) is None
     assert query.done()
