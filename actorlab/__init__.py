@@ -48,6 +48,7 @@ from actorlab.runtime.ambient import (
 from actorlab.runtime.interlocks import Interlock
 from actorlab.runtime.lab import Lab
 from actorlab.runtime.run import Run
+from actorlab.runtime.service import Service, ServiceGroup, ServiceState
 from actorlab.runtime.waiting import wait
 from actorlab.streams import Item, Pushed, Stream, stream
 from actorlab.task import Shared, cleanup, task, workflow
@@ -81,6 +82,9 @@ __all__ = [
     "RunCancelled",
     "RunState",
     "RunTimeout",
+    "Service",
+    "ServiceGroup",
+    "ServiceState",
     "Shared",
     "Stream",
     "Unit",

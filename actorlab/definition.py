@@ -93,7 +93,7 @@ class Definition:
 
     def _hints_shared(self, name: str) -> bool:
         hint = self.signature.parameters[name].annotation
-        namespace = getattr(inspect.unwrap(self.function), "__globals__", {})
+        namespace = _globals_of(self.function)
         try:
             return _is_shared(hint, namespace)
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
@@ -105,6 +105,18 @@ class Definition:
                 f"known whether the step shares the device; import what it names at run time, not under TYPE_CHECKING"
             )
             raise WorkflowError(message) from error
+
+
+def _globals_of(function: Any) -> Mapping[str, Any]:
+    """Return the names that the hints of a function, a class or an object that can be called are written with."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    function = inspect.unwrap(function)
+    if issubclass(type(function), type):
+        function = function.__init__
+    elif not hasattr(function, "__globals__"):
+        function = getattr(function, "__call__", function)  # noqa: B004 - its names are wanted
+    return getattr(function, "__globals__", {})
 
 
 def _is_shared(hint: Any, namespace: Mapping[str, Any]) -> bool:
@@ -131,7 +143,7 @@ class _Lenient(dict[str, Any]):
 
     def __missing__(self, name: str) -> object:
         known: Any = self._namespace.get("__builtins__", {})  # a module, or its dictionary
-        if name in self._namespace or name in getattr(known, "__dict__", known):
+        if name.startswith("__") or name in self._namespace or name in getattr(known, "__dict__", known):
             raise KeyError(name)  # eval goes on to look there
         return Missing
 

@@ -51,6 +51,8 @@ class Ended:
     run: Run[Any] | None
     value: Any
     error: BaseException | None
+    exit_code: int = 0
+    """What the lab asks for: not 0 if a service has stopped it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
     run: Run[Any] | None = None
     value: Any = None
     error: BaseException | None = None
+    lab: ConfiguredLab | None = None
     try:
         with ConfiguredLab(order.config) as lab:
             inbox.put(Opened(lab, lab.events.subscribe(snapshot=False, buffer=MANY)))
@@ -94,15 +97,17 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
             value = run.result()
     except BaseException as raised:  # noqa: BLE001 - the thread boundary: the main thread tells it
         error = raised
-    inbox.put(Ended(run, value, error))
+    inbox.put(Ended(run, value, error, lab.exit_code if lab is not None else 0))
 
 
 def exit_code(ended: Ended, *, interrupted: str) -> int:
     """Return how the command ends."""
     if ended.error is None:
-        return 0
+        return ended.exit_code
     if interrupted and isinstance(ended.error, RunCancelled):
         return INTERRUPTED
+    if ended.exit_code:
+        return ended.exit_code
     never_began = ended.run is None and isinstance(ended.error, ConfigError | WorkflowError | TypeError)
     return WRONG_USE if never_began else FAILED
 

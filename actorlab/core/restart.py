@@ -12,7 +12,7 @@ from actorlab.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "When"]
+__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "When", "shown"]
 
 When: TypeAlias = Literal["never", "on_failure", "always"]
 Then: TypeAlias = Literal["fail", "stop_lab"]
@@ -94,8 +94,8 @@ Decision: TypeAlias = Restart | GiveUp | Leave
 class RestartLimiter:
     """Count the restarts of one thing against its policy.
 
-    A restart counts from the time it is planned for until `period` later, both included. One limiter may serve several
-    things that fail independently, as long as `now` never goes back.
+    A restart counts from the time it is planned for (or `took_place`, if that is later) until `period` later, both
+    included. One limiter may serve several things that fail independently, as long as `now` never goes back.
     """
 
     def __init__(self, policy: RestartPolicy) -> None:
@@ -116,6 +116,13 @@ class RestartLimiter:
         insort(self._restarts, at)
         return Restart(at, earlier + 1)
 
+    def took_place(self, planned: float, now: float) -> None:
+        """Count a restart from `now` on, instead of from the time it was planned for."""
+        index = bisect_left(self._restarts, planned)
+        if self._restarts[index : index + 1] == [planned]:
+            del self._restarts[index]
+            insort(self._restarts, now)
+
     def reset(self) -> None:
         """Forget all restarts: somebody has looked at it and answers for it."""
         self._restarts.clear()
@@ -127,7 +134,15 @@ def _used_up(policy: RestartPolicy, error: BaseException | None) -> str:
     else:
         times = "once" if policy.limit == 1 else f"{policy.limit} times"
         used = f"it was restarted {times} within {policy.period:g} s, which is its limit"
-    return f"{used}; the last end: {repr(error) if error is not None else 'ended well'}"
+    return f"{used}; the last end: {shown(error) if error is not None else 'ended well'}"
+
+
+def shown(error: BaseException) -> str:
+    """Write an error as its author would, whose code this is, or by its type if that fails."""
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - a boundary: somebody else's code within a decision
+        return f"{type(error).__name__}(…)"
 
 
 def _of_choice(policy: RestartPolicy) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, assert_never
 
-from actorlab.core.restart import GiveUp, Leave, Restart, RestartLimiter
+from actorlab.core.restart import GiveUp, Leave, Restart, RestartLimiter, shown
 from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "ChildUp",
     "Escalate",
     "Event",
+    "Halt",
     "Quarantine",
     "Refuse",
     "Reset",
@@ -90,8 +91,17 @@ class ChildLost(NamedTuple):
     reason: str
 
 
+class Halt(NamedTuple):
+    """Somebody wants the child to stay down, whatever happens to the others, until it is reset."""
+
+    name: str
+
+
 class Reset(NamedTuple):
-    """Somebody answers for the child: forget its failures and start it, if it isn't running."""
+    """Somebody answers for the child: forget its failures and start it, if it isn't running.
+
+    One that is just being halted begins a new life when that has ended.
+    """
 
     name: str
 
@@ -110,7 +120,9 @@ class Tick(NamedTuple):
     """A time that was asked for by `WakeAt` has come."""
 
 
-Event: TypeAlias = ChildAdded | ChildRemoved | ChildUp | ChildDown | ChildLost | Reset | RestartChild | StopAll | Tick
+Event: TypeAlias = (
+    ChildAdded | ChildRemoved | ChildUp | ChildDown | ChildLost | Halt | Reset | RestartChild | StopAll | Tick
+)
 
 
 # What is to be done ---------------------------------------------------------------------------------------------------
@@ -186,6 +198,8 @@ class _Child:
     ending: bool = False  # this life is to end, or is being ended: its end is no failure
     at: float = 0.0  # no new life before this time
     patient: bool = False  # it hasn't been up yet, and its failures until then don't count
+    halted: bool = False  # somebody wants it down, so others' failures don't start it
+    counted: float | None = None  # the time from which its last restart counts
     reason: str = ""  # why it is ending
 
     @property
@@ -215,6 +229,12 @@ class _Child:
 
     def ended(self) -> None:
         self.life, self.ending = "none", False
+
+    def take_place(self, now: float) -> None:
+        """Have its restart count from now on: it may have waited for its turn, or for what it needs."""
+        if self.counted is not None:
+            self.limiter.took_place(self.counted, now)
+            self.counted = now
 
 
 _RESTING: dict[Wish, ChildState] = {"run": "waiting", "rest": "down", "quarantine": "quarantined", "gone": "down"}
@@ -272,11 +292,16 @@ class Supervision:
         child = self._children[name]
         return child.at if child.state == "waiting" else None
 
+    def ending(self, name: str) -> str:
+        """Say why the child's life is to end, or is being ended; nothing, if it isn't."""
+        child = self._children[name]
+        return child.reason if child.ending else ""
+
     def handle(self, event: Event, now: float, draw: float = 0.0) -> list[Action]:
         """Take in what happened at `now`, and return what is to be done; `draw` (0 to 1) is the jitter's chance."""
         return [*self._take(event, now, draw), *self._stops(), *self._starts(now), *self._farewell()]
 
-    def _take(self, event: Event, now: float, draw: float) -> list[Action]:  # noqa: PLR0911 - one for each event
+    def _take(self, event: Event, now: float, draw: float) -> list[Action]:  # noqa: C901, PLR0911 - one for each event
         """Change the state for one event (longer than ten lines, since it is the table of all of them)."""
         match event:
             case ChildAdded():
@@ -284,11 +309,13 @@ class Supervision:
             case ChildRemoved(name):
                 return self._removed(name)
             case ChildUp(name):
-                return self._up(name)
+                return self._up(name, now)
             case ChildDown(name, error):
                 return self._down(name, error, now, draw)
             case ChildLost(name, reason):
                 return self._lost(name, reason)
+            case Halt(name):
+                return self._halt(name)
             case Reset(name):
                 return self._reset(name, now)
             case RestartChild(name):
@@ -320,34 +347,45 @@ class Supervision:
         self._forget_if_gone(child)
         return []
 
+    def _halt(self, name: str) -> list[Action]:
+        child = self._children.get(name)
+        if child is None:
+            return [Refuse(name, f"'{name}' can't be halted, since there is none of this name")]
+        child.halted = True
+        if child.wish == "run":
+            child.end("rest", f"'{name}' is halted")
+        return []
+
     def _reset(self, name: str, now: float) -> list[Action]:
         child = self._children.get(name)
         if child is None:
             return [Refuse(name, f"'{name}' can't be reset, since there is none of this name")]
-        if self._closing or child.runs or child.life == "lost":
+        being_halted = child.halted and child.ending
+        if self._closing or child.life == "lost" or (child.runs and not being_halted):
             return [Refuse(name, _not_resettable(child))]
-        child.wish, child.at = "run", now
+        child.wish, child.at, child.halted, child.counted = "run", now, False, None
         if child.limiter is not self._shared:
             child.limiter.reset()
         return []
 
     def _restart(self, name: str, now: float) -> list[Action]:
         child = self._children.get(name)
-        if child is None or not child.runs or self._closing:
+        if child is None or not child.runs or child.halted or self._closing:
             return self._reset(name, now)
         if child.wish == "run" and not child.ending:
             child.end("run", f"'{name}' is restarted")
-            child.at = now
+            child.at, child.counted = now, None
             if child.limiter is not self._shared:
                 child.limiter.reset()
         return []
 
     # Reports
 
-    def _up(self, name: str) -> list[Action]:
+    def _up(self, name: str, now: float) -> list[Action]:
         child = self._children.get(name)
         if child is not None and child.life == "starting":
             child.life = "up"
+            child.take_place(now)
             if child.patient and self._shared is None:
                 child.limiter = RestartLimiter(child.policy)
             child.patient = False
@@ -369,7 +407,7 @@ class Supervision:
         if child is None or not child.runs:
             return []
         child.life, child.ending = "lost", False
-        if child.wish == "gone" or self._beyond == "quarantine":
+        if child.wish == "gone" or child.halted or self._beyond == "quarantine":
             escalation = list[Action]()
         else:
             escalation = self._escalate(f"'{name}' is lost: {reason}")
@@ -379,6 +417,7 @@ class Supervision:
     def _decided(self, child: _Child, error: BaseException | None, decision: Decision) -> list[Action]:
         match decision:
             case Restart(at):
+                child.counted = at
                 self._begin_again(child, at)
                 return [WakeAt(at)]
             case Leave(reason):
@@ -397,14 +436,14 @@ class Supervision:
             return self._give_up(child, reason)
         child.wish = "rest"
         grave = child.policy.then == "stop_lab"
-        return self._escalate(f"'{child.name}' failed with {error!r}, and {reason}") if grave else []
+        return self._escalate(f"'{child.name}' failed with {shown(error)}, and {reason}") if grave else []
 
     def _begin_again(self, failed: _Child, at: float) -> None:
         failed.wish, failed.at = "run", at
         for child in self._companions(failed):
             # A child that must not restart, but hasn't had its first life yet, still gets it.
             again: Wish = "run" if child.wants_life or child.policy.restart != "never" else "rest"
-            if child.wish != "gone":
+            if child.wish != "gone" and not child.halted:
                 child.end(again, f"'{failed.name}' failed, and starts again together with it")
                 child.at = max(child.at, at)
 
@@ -464,6 +503,7 @@ class Supervision:
         ready = [child for child in self._eligible() if child.wants_life and child.at <= now]
         for child in ready:
             child.life = "starting"
+            child.take_place(now)
         return [StartChild(child.name) for child in ready]
 
     def _eligible(self) -> list[_Child]:

@@ -29,13 +29,14 @@ class AsyncBody(Body):
     A cancellation reaches it as asyncio's, at its next `await`. What would block raises, and names what to await.
     """
 
-    __slots__ = ("_stopping", "task")
+    __slots__ = ("_entered", "_stopping", "task")
 
     on_loop = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.task: asyncio.Task[None] | None = None
+        self._entered = False
         self._stopping = False
 
     # -- from the deciding thread
@@ -46,14 +47,12 @@ class AsyncBody(Body):
         self.actor.lab.loop.call(self._cancel)
 
     def _cancel(self) -> None:
-        if self.task is not None:
+        if self.task is not None and self._entered:
             self.task.cancel(self.reason)
 
     def began(self, task: asyncio.Task[None]) -> None:
-        """Take note of its task, on the loop; it may have been cancelled before."""
+        """Take note of its task, on the loop; one that is cancelled before its first step would tell nobody of it."""
         self.task = task
-        if self._stopping:
-            task.cancel(self.reason)
 
     def where(self) -> str:
         """Return where it is, as text."""
@@ -120,7 +119,15 @@ class AsyncBody(Body):
     async def perform(
         self, function: Callable[..., Any], kind: BodyKind, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run the body, then wait for its children and for what it asked."""
+        """Run the body, then wait for its children and for what it asked.
+
+        Raises:
+            CancelledError: it was cancelled before it began.
+
+        """
+        self._entered = True
+        if self._stopping:
+            raise asyncio.CancelledError(self.reason)
         begun = constructed(function, args, kwargs)
         value = None
         try:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from actorlab.driving.member import Member
     from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell, LifeMailbox
+    from actorlab.runtime.per_call import PerCall
     from actorlab.runtime.production import Box
     from actorlab.runtime.questions import Question
     from actorlab.runtime.run import Run
@@ -346,8 +347,11 @@ class Body(Scope):
 
     # -- devices
 
-    def hold_for(self, cell: Cell, member: Member) -> Hold | None:
-        """Refuse a device that isn't among the arguments."""
+    def hold_for(self, cell: Cell, member: Member) -> Hold | PerCall | None:
+        """Refuse a device that isn't among the arguments; the body of a service may use its own for each call."""
+        per_call = self.actor.per_call(self, cell)
+        if per_call is not None:
+            return per_call
         text = (
             f"{self.name} uses {cell.name!r} ({member.on(cell.name)}), which is not among its arguments: "
             f"pass {cell.name} to it"
@@ -378,6 +382,8 @@ class Body(Scope):
         """Start a child run, which borrows what this body holds."""
         self.checkpoint()
         child = self.actor.lab.start_child(self, function, args, kwargs)
+        if len(self.children) > 2 * SOME and self.children[0].done():  # a service goes on for ever
+            self.children = tuple([other for other in self.children if not is_settled(other)])
         self.children = (*self.children, child)
         return child
 
@@ -428,6 +434,11 @@ class Body(Scope):
     def lent(self, cell: Cell) -> DeviceBusy:
         """Make the error for a device that is lent to a child."""
         return DeviceBusy(f"{self.name} has lent {cell.name} to {cell.holder}: wait for its end")
+
+
+def is_settled(run: Run[Any]) -> bool:
+    """Tell whether a child has ended, and nobody has to hear of it any more."""
+    return run.done() and (run.observed or run.reply.exception(0) is None)
 
 
 class Tick(Reply[None]):

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from actorlab.core.overflow import MailboxPolicy
     from actorlab.driving.member import Member
+    from actorlab.kernel import Reply
     from actorlab.runtime.body import Hold
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.per_call import PerCall
     from actorlab.runtime.sampling import Glance
 
 __all__ = ["Call", "ask_held", "ask_outside", "call_held", "call_outside"]
@@ -179,7 +181,7 @@ def conflation_key(policy: MailboxPolicy, member: Member, args: tuple[Any, ...])
     return (name, *(part for kind, part in member.path if kind == "object"))
 
 
-def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def ask_outside(cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
     """Send a call from outside, and return it as its reply."""
     scope = current.get()
     if scope is not PLAIN:
@@ -233,7 +235,7 @@ def wait_on(call: Call, cell: Cell, running: float, waiting: float | None, body:
         call.wait(left)
 
 
-def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | Glance | None:
+def scope_hold(scope: Any, cell: Cell, member: Member) -> Hold | Glance | PerCall | None:
     """Ask the scope in which this code runs for its hold on a device; None says: call from outside.
 
     Raises:

@@ -109,6 +109,9 @@ def hold_of(scope: Scope, cell: Cell, member: Member) -> Hold | None:
 
     """
     found = scope_hold(scope, cell, member)
+    listener = getattr(found, "listener", None)  # of a service that leases for each call
+    if listener is not None:
+        return cast("Hold", listener())
     if found is None or hasattr(found, "body"):
         return cast("Hold | None", found)
     scope.forbid(member.on(cell.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections import deque
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, Ty
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
-from actorlab.errors import AskDeadlock, ConfigError, NotLeased
+from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, NotLeased
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
@@ -39,10 +40,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from actorlab.body_kinds import Runs
+    from actorlab.core.restart import RestartPolicy
+    from actorlab.core.supervision import Strategy
     from actorlab.dispatch import Dispatcher
     from actorlab.runtime.cell import DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.run import Run
+    from actorlab.runtime.service import Service, ServiceGroup
 
 __all__ = ["Lab"]
 
@@ -104,6 +108,12 @@ class Lab:
         self._steps_kept = 0
         self._closing = False
         self._closed = False
+        # Whoever comes second waits until the lab is closed; a mailbox wouldn't do, as its reader ends meanwhile.
+        self._ending = threading.RLock()
+        self._stopped_itself = ""
+        self._culprit: BaseException | None = None
+        self.exit_code = 0
+        """With what a program that ran this lab should exit: 1 if a service has stopped it."""
         self._broken: BaseException | None = None
         self.refusal: ConfigError | None = None
         """Why no more runs may begin; written by the deciding thread only."""
@@ -132,7 +142,7 @@ class Lab:
             ConfigError: the name is taken, or is no name.
 
         """
-        self._check_open()
+        self.check_open()
         return cast("D", self.inventory.add(name, factory, args, kwargs))
 
     def device(self, name: str) -> Any:
@@ -284,7 +294,7 @@ class Lab:
                 "lab.lease inside a run or another lease: what is held is held, so pass the devices to the run itself"
             )
             raise NotLeased(text)
-        self._check_open()
+        self.check_open()
         cells = self.cells_of([device_name(ref) for ref in refs])
         return LeaseBlock(self, self.maker.next_id("lease"), cells, timeout)
 
@@ -326,6 +336,57 @@ class Lab:
     def revoke(self, run_id: str, reason: str) -> None:
         """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""
         self.get(run_id).supervisor.revoke(reason)
+
+    # -- services
+
+    @overload
+    def serve(self, task: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
+    @overload
+    def serve(self, task: Callable[P, Generator[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
+    @overload
+    def serve(
+        self, task: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> Service[None]: ...
+    @overload
+    def serve(self, task: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
+    @overload
+    def serve(self, task: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
+    def serve(self, task: Callable[..., Any], *args: Any, **kwargs: Any) -> Service[Any]:
+        """Serve a task that never ends, and return its service at once: it is started again as its policy says.
+
+        `task.options(restart=RestartPolicy(…))` says when, how often and how fast; it is told from others by its name.
+        Each of its lives is a run. It uses devices shared, or with ``lease="step"`` each for one call at a time, so it
+        is in nobody's way; a request that conflicts with what it holds is refused at once. It takes none of the places
+        of `max_runs`. One whose run somebody cancels is stopped, like one that was stopped by hand.
+
+        Raises:
+            ConfigError: it can't be a service, or there is one of its name; the message says the ways out.
+
+        """
+        self.check_open()
+        return self.lab_actor.services.serve(None, task, args, kwargs)
+
+    def group(
+        self, name: str, *, strategy: Strategy = "one_for_one", intensity: RestartPolicy | None = None
+    ) -> ServiceGroup:
+        """Make a group of services that are supervised together, as by OTP; `group.serve(…)` adds them in order.
+
+        When one fails and starts again: "one_for_one" leaves the others alone; "one_for_all" stops all of them first,
+        and "rest_for_one" those that were added after it; then they start again in order, each when those before it
+        run. With `intensity` the restarts of all are counted together, against that policy. If one fails more often
+        than it may, the group gives up: all its services are stopped, and with ``then="stop_lab"`` the lab is.
+
+        Raises:
+            ConfigError: there is a group of this name, or the settings contradict each other.
+
+        """
+        self.check_open()
+        return self.lab_actor.services.group(name, strategy, intensity)
+
+    @property
+    def services(self) -> dict[str, Service[Any]]:
+        """Return the services, by name."""
+        return {name: served.handle for name, served in self.lab_actor.services.named.items()}
 
     def emergency_stop(self, reason: str) -> Reply[dict[str, BaseException | None]]:
         """Stop everything and make all devices safe, all at once; return a reply at once.
@@ -379,7 +440,7 @@ class Lab:
             ConfigError: the numbers, the devices or what the condition gives make no sense.
 
         """
-        self._check_open()
+        self.check_open()
         current.get().forbid("lab.interlock(…)")
         core = InterlockCore(period, period if grace is None else grace, hysteresis)
         names = None if devices is None else tuple([self.inventory.cell(name).name for name in names_of(devices)])
@@ -388,6 +449,7 @@ class Lab:
     def _stop_everything(self, argument: tuple[str, Reply[dict[str, BaseException | None]]]) -> None:
         reason, reply = argument
         self.lab_actor.safety.emergency(reason, reply)
+        self.lab_actor.services.stop_all(f"emergency stop: {reason}")
         for actor in list(self._runs.values()):
             actor.stop_at_once(reason)
 
@@ -402,12 +464,13 @@ class Lab:
             ConfigError: the seconds are negative, or no number of seconds one can wait for.
 
         """
-        self._check_open()
+        self.check_open()
         return self.timetable.later(seconds, function, *args, dispatcher=dispatcher)
 
     def _standings(self) -> Iterator[Standing]:
         """Say how everything stands; for the deciding thread."""
-        return standings(self.cells.values(), (*self._finished, *(actor.run for actor in self._runs.values())))
+        yield from standings(self.cells.values(), (*self._finished, *(actor.run for actor in self._runs.values())))
+        yield from self.lab_actor.services.standings()
 
     @cached_property
     def logger(self) -> Any:
@@ -426,7 +489,7 @@ class Lab:
         raise AssertionError(scope)
 
     def _made(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
-        self._check_open()
+        self.check_open()
         return self.maker.make(function, args, kwargs)
 
     def start_child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run[Any]:
@@ -459,6 +522,16 @@ class Lab:
         self._steps_kept += len(actor.work)
         while len(self._finished) > FINISHED_KEPT or (self._steps_kept > STEPS_KEPT and len(self._finished) > 1):
             self._steps_kept -= len(self._finished.popleft().supervisor.work)
+
+    def drop(self, run: Run[Any]) -> None:
+        """Keep a run no longer; for the deciding thread."""
+        if run in self._finished:
+            self._finished.remove(run)
+            self._steps_kept -= len(run.supervisor.work)
+
+    def still_serves(self, actor: RunActor) -> bool:
+        """Tell whether a run may begin in a lab that closes: a service lives on until its turn comes."""
+        return self._broken is None and actor.parent is not None and self.lab_actor.services.owns(actor)
 
     def ask(self, function: Callable[[], R]) -> R:
         """Have something looked up by the deciding thread, and wait for it."""
@@ -493,13 +566,15 @@ class Lab:
             for other in list(actor.bodies.values()):
                 todo.extend(awaited.supervisor for awaited in list(other.awaited.values()))
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `ConfigError` if nothing may begin any more; from any thread."""
         self.lab_actor.refuse_in_fork()
         if self._broken is not None:
             text = f"lab {self.name!r} has failed by a fault of its own and is closed: {self._broken!r}"
             raise ConfigError(text) from self._broken
         if self._closing:
-            text = f"lab {self.name!r} is closed: make a new one"
+            why = f", since it stopped itself: {self._stopped_itself}" if self._stopped_itself else ": make a new one"
+            text = f"lab {self.name!r} is closed{why}"
             raise ConfigError(text)
 
     def _panic(self, error: BaseException) -> None:
@@ -519,6 +594,7 @@ class Lab:
             actor.run.reply.finish(None, failed)
             self.forget(actor)
         self.refusal = ConfigError(f"lab {self.name!r} has failed by a fault of its own: {error!r}")
+        self.lab_actor.services.fail(str(self.refusal))
 
     # -- the end
 
@@ -529,6 +605,9 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end(None if error is None else f"the lab's block was left by {type(error).__name__}")
+        if self._stopped_itself and error is None:  # it mustn't look like a success
+            text = f"lab {self.name!r} stopped itself: {self._stopped_itself}"
+            raise ActorLabError(text) from self._culprit
 
     async def __aenter__(self) -> Self:
         return self
@@ -542,11 +621,27 @@ class Lab:
         """Cancel what runs and disconnect everything, within `timeout` seconds or the sum of the bounds."""
         self._end("the lab was closed", timeout)
 
+    def stop_itself(self, reason: str, culprit: BaseException | None) -> None:
+        """Close the lab, as a service that it can't do without has given up; for the deciding thread."""
+        if self._stopped_itself:
+            return
+        self._stopped_itself, self._culprit, self.exit_code = reason, culprit, 1
+        self.events.add("lab", "stopped", why=reason)
+        self._closing = True
+        for run in self._last_runs(at_once=True):
+            run.cancel(f"the lab stops, since {reason}")
+        threading.Thread(target=self.close, daemon=True, name=f"actorlab {self.name}: closing").start()
+
     def _end(self, reason: str | None, timeout: float | None = None) -> None:
         """Wait for the runs, or cancel them for a reason; then stop the devices, the threads, and say what wouldn't."""
         if self._closed or os.getpid() != self.lab_actor.pid:
             return
         self._closing = True
+        with self._ending:
+            if not self._closed:
+                self._end_all(reason, timeout)
+
+    def _end_all(self, reason: str | None, timeout: float | None) -> None:
         try:
             if reason is None:
                 self._await_runs()
@@ -562,18 +657,24 @@ class Lab:
                 run.reply.wait()
 
     def _last_runs(self, *, at_once: bool) -> tuple[Run[Any], ...]:
-        """Return the runs that haven't ended; if there are none no more may begin. For the deciding thread."""
-        running = tuple(actor.run for actor in self._runs.values())
+        """Return the runs that haven't ended, but those of services; if there are none no more may begin.
+
+        For the deciding thread.
+        """
+        owns = self.lab_actor.services.owns
+        running = tuple(actor.run for actor in self._runs.values() if not owns(actor))
         if at_once or not running:
             self.refusal = ConfigError(f"lab {self.name!r} is closed: make a new one")
         return running
 
     def _stop(self, reason: str | None, timeout: float | None) -> None:
         safe = sum(cell.config.safe_timeout for cell in self.cells.values())
-        bound = self.cancel_grace + safe + CLOSING if timeout is None else timeout
+        serving = self.cancel_grace if self.lab_actor.services.any else 0.0
+        bound = self.cancel_grace + serving + safe + CLOSING if timeout is None else timeout
         until = monotonic() + bound
         if reason is not None:
-            self._cancel_runs(reason, until - (0.0 if timeout is None else timeout / 2))
+            self._cancel_runs(reason, until - (serving if timeout is None else timeout / 2))
+        self._stop_services(until)
         self.decider.post(self.lab_actor.interlocks.close)
         self.lab_actor.lives.stop_devices(until - monotonic())
         lost: tuple[str, ...] = tuple(self.cells)
@@ -591,6 +692,18 @@ class Lab:
         if not all(run.done() for run in running):
             bound = max((cell.config.safe_timeout for cell in self.cells.values()), default=0.0)
             self.emergency_stop(reason).wait(min(bound, max(0.1, until - monotonic())))
+
+    def _stop_services(self, until: float) -> None:
+        """End the services, with at most half of the time that is left, and say which were abandoned."""
+        if self._broken is not None:
+            return
+        services = self.lab_actor.services
+        seconds = max(0.0, min(self.cancel_grace, (until - monotonic()) / 2))
+        services.close(seconds)
+        bound = max((cell.config.safe_timeout for cell in self.cells.values()), default=0.0)
+        if services.stopped.wait(min(seconds + bound + 1.0, max(0.1, until - monotonic()))):
+            for name in services.stopped.outcome():
+                logging.getLogger("actorlab").error("%s was abandoned: %s", name, services.told_abandoned(name))
 
     def _close_threads(self, lost: tuple[str, ...]) -> None:
         self.ask(self._close_log)

@@ -1,4 +1,4 @@
-"""Be the root of a lab's supervision: leases, lives of devices, limits of calls, safe states, interlocks."""
+"""Be the root of a lab's supervision: leases, lives of devices, services, limits of calls, safe states, interlocks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from actorlab.runtime.interlocks import Interlocks
 from actorlab.runtime.leases import Leases
 from actorlab.runtime.lives import Lives
 from actorlab.runtime.safety import Safety
+from actorlab.runtime.services import Services
 
 if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
@@ -26,7 +27,7 @@ __all__ = ["LabActor"]
 class LabActor(Actor):
     """Root supervisor and lease arbiter; an address on the deciding thread.
 
-    Its five parts alone write each device's token, holder and standing. What other threads call only posts.
+    Its parts alone write each device's token, holder and standing. What other threads call only posts.
     """
 
     def __init__(self, lab: Lab, decider: Decider, events: EventLog, limits: dict[str, int]) -> None:
@@ -40,6 +41,7 @@ class LabActor(Actor):
         self.lives = Lives(decider, events, self._helpers, cells, self.leases)
         self.limits = CallLimits(decider, self._helpers, self.leases, self.lives)
         self.safety = Safety(decider, events, self._helpers, cells, self.leases, self.lives)
+        self.services = Services(lab, decider, events, self.lives)
 
     def close(self) -> None:
         """Mark all devices as closed, and end the helpers; for the deciding thread."""

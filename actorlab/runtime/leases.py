@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.lease_table import BlockerKind, LeaseTable, Request
 from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable, LeaseTimeout
@@ -37,6 +37,8 @@ class Leases:
         self._waiting: dict[str, RunActor] = {}
         self._light: dict[str, RunActor] | None = None if limits else {}
         """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
+        self._endless: dict[str, str] = {}
+        """The services that hold something, by the ids of their runs."""
         self._emergency = ""
         self._standstill = standstill
         """Says why a run that is given its devices has to begin paused, or nothing."""
@@ -50,7 +52,7 @@ class Leases:
         request = actor.request()
         if request.exclusive and self._light is not None:
             self._count_light_runs()
-        impossible = self._impossible(request) if actor.cells or request.exclusive else None
+        impossible = self._impossible(request) if actor.cells or request.exclusive or self._endless else None
         if impossible is not None:
             actor.refused(impossible)
             return
@@ -70,6 +72,7 @@ class Leases:
             actor.released()
             return
         self._waiting.pop(actor.id, None)
+        self._endless.pop(actor.id, None)
         for cell in actor.cells:
             self._free(cell, actor)
         actor.released()
@@ -93,12 +96,24 @@ class Leases:
                 continue
             for cell in actor.cells:
                 self._hold(cell, actor)
+            if actor.service:
+                self._stay(actor)
             actor.granted(self._standstill(actor))
         if self._table.unfinished:
             self._decider.post(self._go_on)
 
     def _go_on(self, _: Any) -> None:
         self._grant(self._table.go_on(monotonic()))
+
+    def _stay(self, actor: RunActor) -> None:
+        """Take note that a service never ends: whoever waits for what it holds now would wait for ever."""
+        self._endless[actor.id] = actor.service
+        granted = self._table.set_permanent(actor.id, monotonic())
+        for other in list(self._waiting.values()):
+            refusal = self._endless_refusal(other.request())
+            if refusal is not None:
+                self._decider.then(other.refused, refusal)
+        self._decider.then(self._grant, granted)
 
     @staticmethod
     def _hold(cell: Cell, actor: RunActor) -> None:
@@ -128,13 +143,16 @@ class Leases:
                 return ConfigError(f"{request.holder} needs {name!r}, which this lab doesn't have any more")
             if cell.standing is DeviceState.QUARANTINED:
                 return cell.unavailable()
+        return self._endless_refusal(request)
+
+    def _endless_refusal(self, request: Request) -> LeaseTimeout | None:
+        """Make the error for a request that conflicts with a service, which never ends; None: there is none."""
         blocker = self._table.refusal(request)
-        if blocker is not None:
-            holders = ", ".join(blocker.by)
-            return LeaseTimeout(
-                f"{request.holder} needs {blocker.resource}, which {holders} holds and never gives back"
-            )
-        return None
+        if blocker is None:
+            return None
+        who = " and ".join(f"the service {self._endless.get(holder, '')} ({holder})" for holder in blocker.by)
+        text = f"{request.holder} needs {ENDLESS[blocker.kind].format(what=blocker.resource, who=who)}"
+        return LeaseTimeout(f"{text}: lab.services[{self._endless.get(blocker.by[0], '')!r}].stop() ends that")
 
     def available(self, cell: Cell, *, available: bool) -> None:
         """Take note whether a device serves."""
@@ -173,9 +191,19 @@ class Leases:
         return tuple(actor.id for actor in waiting if any(cell.name == device for cell in actor.cells))
 
     def set_ending(self, holder: str, *, ending: bool) -> None:
-        """Take note whether a holder is expected to end: a paused one isn't."""
+        """Take note whether a holder is expected to end: a paused one isn't, and a service never is."""
+        if holder in self._endless:
+            return
         if any(holder in self._table.holders(cell.name) for cell in self._cells.values()):
             self._grant(self._table.set_ending(holder, ending, monotonic()))
+
+
+ENDLESS: Final = {
+    BlockerKind.HELD: "{what}, which {who} holds and never gives back",
+    BlockerKind.SLOTS: "a place among {what}, taken for good by {who}",
+    BlockerKind.KEY: "the key {what}, which {who} holds and never gives back",
+    BlockerKind.LAB: "the whole lab, of which {who} holds a part and never gives it back",
+}
 
 
 def in_words(holder: str, blocker: Blocker) -> str:

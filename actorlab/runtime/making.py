@@ -18,7 +18,7 @@ from actorlab.task import Task, Workflow, as_task
 from actorlab.unknown import steps_among
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from actorlab.drawing import Drawing
     from actorlab.options import Options
@@ -41,11 +41,19 @@ class RunMaker:
 
     def make(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
         """Make a run of its own; drawing a workflow happens here, in its caller's thread."""
+        work = self.bound(function, args, kwargs)
+        return self._supervisor(work, drawing=drawn_at_once(work))
+
+    def bound(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Work:
+        """Bind a task to its arguments, and draw it if it is a workflow, in its caller's thread."""
         if "actor" in here.__dict__:
             text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
             raise AskDeadlock(text)
-        work = self._work(as_task(function), args, kwargs)
-        return self._supervisor(work, drawing=drawn_at_once(work))
+        return self._work(as_task(function), args, kwargs)
+
+    def life(self, work: Work, make: Callable[..., RunActor]) -> RunActor:
+        """Make a run of what was bound before, again and again; `make` makes its supervisor."""
+        return self._supervisor(work, drawing=work.drawing, make=make)
 
     def child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunActor:
         """Make a child run of a body: it borrows what the body holds, and is refused anything else at once."""
@@ -68,6 +76,7 @@ class RunMaker:
         if options.within is not None:
             patience = options.within if options.lease_timeout is None else min(options.within, options.lease_timeout)
             options = options.changed({"lease_timeout": patience})
+        work = work._replace(inputs=None)  # the values it takes are not its own run's but its parent's
         return self._supervisor(
             work, drawing=work.drawing, options=options, parent=parent, borrows=not parent.lease_per_step
         )
@@ -90,10 +99,11 @@ class RunMaker:
         parent: RunActor | None = None,
         body: Body | None = None,
         borrows: bool = False,
+        make: Callable[..., RunActor] = RunActor,
     ) -> RunActor:
         """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
         name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
-        return RunActor(
+        return make(
             self._lab,
             self.next_id(name),
             work.name,

@@ -93,6 +93,11 @@ class Run(Generic[R]):
         return tuple(self.supervisor.children)
 
     @property
+    def service(self) -> str:
+        """Return the name of the service whose life this run is, or nothing."""
+        return self.supervisor.service
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """Return the names of the devices which the run holds or wants."""
         return tuple(cell.name for cell in self.supervisor.cells)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Timer
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.per_call import PerCall
     from actorlab.runtime.questions import Question
 
 __all__ = ["NOTHING", "ONE", "RunActor"]
@@ -194,6 +195,11 @@ class RunActor(Actor):
             late,
         )  # fmt: skip
 
+    @property
+    def service(self) -> str:
+        """Return the name of the service whose life this run is, or nothing."""
+        return ""
+
     # -- from any thread
 
     def post(self) -> None:
@@ -215,6 +221,11 @@ class RunActor(Actor):
     def resume(self) -> None:
         """Go on after a pause."""
         self._decider.post(self.on, ev.Resume())
+
+    def per_call(self, body: Body, cell: Cell) -> PerCall | None:
+        """Return how a body may use a device that it doesn't hold, or None: not at all."""
+        del body, cell
+        return None
 
     def stand(self, body: Body) -> None:
         """Let a body stand still until it is freed; from its own thread."""
@@ -343,7 +354,7 @@ class RunActor(Actor):
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
                 self.on(ev.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
                 return
-        if (refusal := self.lab.refusal) is not None:
+        if (refusal := self.lab.refusal) is not None and not self.lab.still_serves(self):
             self.on(ev.Refused(refusal))
             return
         if self.options.lease_timeout is not None and self.cells:

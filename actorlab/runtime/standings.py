@@ -19,7 +19,7 @@ STEPS: Final = 1000
 
 
 class Standing(NamedTuple):
-    """One thing that stands somehow: its name, what it is ("device" or "run"), and how to see how it stands."""
+    """One thing that stands somehow: its name, what it is ("device", "run", …), and how to see how it stands."""
 
     subject: str
     of: str

@@ -86,9 +86,8 @@ def test_no_device_edge_could_be_left_out_for_the_sake_of_the_other_edges_of_its
             Node(
                 number,
                 node.name,
-                (),
-                (),
-                *((device,) if device in uses else () for uses in (node.exclusive, node.shared)),
+                exclusive=(device,) if device in node.exclusive else (),
+                shared=(device,) if device in node.shared else (),
             )
             for number, node in enumerate(node for node in graph.nodes if device in node.exclusive + node.shared)
         ]

@@ -13,6 +13,9 @@ from actorlab import (
     Item,
     Lab,
     Pushed,
+    RestartPolicy,
+    Run,
+    Service,
     Shared,
     Stream,
     choose,
@@ -20,6 +23,7 @@ from actorlab import (
     each,
     periodic,
     query,
+    sleep,
     spawn,
     stream,
     task,
@@ -180,6 +184,13 @@ def optimise(laser: Laser, meter: PowerMeter, budget: int) -> float:
     return optimiser.best
 
 
+@task(restart=RestartPolicy(limit=None, delay=1.0))
+def guard(laser: Shared[Laser], meter: Shared[PowerMeter], watts: float) -> None:
+    assert_type(laser, Laser)
+    while meter.power() < watts:
+        sleep(0.1)
+
+
 async def timed(lab: Lab, laser: Laser, meter: PowerMeter) -> float:
     return await lab.start(optimise.options(priority=5, timeout=60), laser, meter, budget=3)
 
@@ -191,6 +202,9 @@ with Lab() as lab:
     assert_type(lab.run(power_curve, laser, meter, [10, 20, 30]), list[float])
     assert_type(lab.run(optimise, laser, meter, 5), float)
     assert_type(lab.start(optimise, laser, meter, 5).result(), float)
+    assert_type(lab.serve(guard, laser, meter, watts=0.5), Service[None])
+    group = lab.group("optimisers", strategy="rest_for_one")
+    assert_type(group.serve(optimise.options(name="first"), laser, meter, 5).run, Run[float] | None)
     stage, oven, smu = lab.add("stage", Stage), lab.add("oven", Oven), lab.add("smu", SourceMeter)
     lamp, spectrometer = lab.add("lamp", Lamp), lab.add("spectrometer", Spectrometer)
     assert_type(lab.run(spectrum, lamp, spectrometer), Curve)

@@ -18,6 +18,7 @@ from good import (
     all_off,
     characterise,
     figure_of_merit,
+    guard,
     iv_curve,
     optimise,
     power_curve,
@@ -73,6 +74,10 @@ def in_a_lab(lab: Lab, lamp: Lamp) -> None:
     lab.start(optimise.options(priority=5), lamp, meter, 5)  # mistake
     lab.start(optimise, laser, meter, 5).result().best()  # mistake
     spawn(figure_of_merit, meter, laser, 0.1)  # mistake
+    lab.serve(guard, meter, laser, 0.5)  # mistake
+    lab.serve(guard, laser, meter, "often")  # mistake
+    lab.group("optimisers").serve(optimise, laser, meter)  # mistake
+    lab.group("optimisers", strategy="all")  # mistake
     name: str = lab.run(optimise, laser, meter, 5)  # mistake
     cleanup(all_off, name, lamp)  # mistake
 
