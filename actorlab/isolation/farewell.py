@@ -141,7 +141,7 @@ class Watchdog:
     def _end_call(self) -> None:
         """End the call in progress by the interrupt hook, then by signals: they reach what waits in Python."""
         with self._gate:
-            if not self._left.is_set() and not self._inside.receiving:
+            if self._inside.busy and not self._left.is_set() and not self._inside.receiving:
                 self._inside.cut = True
                 self._interrupting = threading.Thread(
                     target=self._last_interrupt, daemon=True, name="actorlab interrupt"
