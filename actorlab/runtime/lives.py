@@ -67,6 +67,9 @@ class Lives:
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
         self.stopped: Reply[tuple[str, ...]] = Reply()
         self.closing = False
+        self.escalate: Callable[[str, BaseException | None], object] = lambda *_: None
+        """What is done when a device that the lab can't do without has failed for good: its policy says so."""
+        self._failure: BaseException | None = None
         self._share = math.inf
         """So many seconds each device has to stop, at most."""
 
@@ -187,6 +190,7 @@ class Lives:
                     self.stopped.finish(lost, None)
                 case Escalate(reason):
                     self._events.add("lab", "escalated", reason=reason)
+                    self.escalate(reason, self._failure)
         self._note_retries()
         return refused
 
@@ -277,6 +281,7 @@ class Lives:
                 self._give_up_first(cell, error)
                 return
             self._settle_first(cell, None)  # whoever added it needn't wait until it is there
+        self._failure = error
         self._supervise(ChildDown(cell.name, error if isinstance(error, Exception) else wrapped(error)))
 
     def _give_up_first(self, cell: Cell, error: BaseException | None) -> None:

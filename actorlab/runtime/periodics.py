@@ -235,6 +235,7 @@ class Beating:
         logger.warning("%s gave up: %s; %s.start() begins it again", name, reason, name)
         if stop_lab:
             events.add("lab", "escalated", reason=f"{name}: {reason}")
+            cell.lab_actor.lives.escalate(f"{name} gave up: {reason}", None)
 
 
 # -- through a proxy
