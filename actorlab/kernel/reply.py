@@ -106,6 +106,10 @@ class Reply(Generic[R]):
         """Tell whether there is an outcome."""
         return bool(self._outcomes)
 
+    def answered_twice(self) -> bool:
+        """Tell whether two have finished it; only the first counted."""
+        return len(self._outcomes) > 1
+
     def wait(self, timeout: float = FOREVER) -> bool:
         """Wait for the outcome or a `wake`, at most `timeout` seconds, and tell whether the outcome is there."""
         if self._outcomes:

@@ -45,7 +45,7 @@ monotonic = time.monotonic
 class Hold:
     """One body's hold on one device: the fencing token which its calls carry."""
 
-    __slots__ = ("body", "cell", "exclusive", "life", "pass_life", "passes")
+    __slots__ = ("body", "cell", "exclusive", "life", "pass_life", "passes", "unbegun")
 
     def __init__(self, cell: Cell, body: Body, *, exclusive: bool) -> None:
         self.cell = cell
@@ -56,6 +56,22 @@ class Hold:
         self.passes: list[bool] = NO_PASSES
         """If the device is direct: not empty while this body's threads may call it themselves."""
         self.pass_life = 0
+        self.unbegun: list[Call] = []
+        """If the device is direct: asked calls, which no direct one may overtake; those that have begun do no harm."""
+
+    def bar(self, call: Call) -> None:
+        """Let no direct call overtake one that is being asked."""
+        if self.cell.config.direct:
+            self.unbegun.append(call)
+            self.passes.clear()
+
+    def keeps_order(self) -> bool:
+        """Tell whether no asked call waits, so that a direct one may come."""
+        for call in self.unbegun.copy():
+            if call.begun or call.done():
+                with suppress(ValueError):  # another thread of the body was faster
+                    self.unbegun.remove(call)
+        return not self.unbegun
 
     def call(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the device in the body's name, and wait for the answer."""
@@ -113,7 +129,7 @@ class Body(Scope):
 
     __slots__ = (
         "_asks", "_many_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended",
-        "fenced", "holds", "index", "lost", "met", "name", "reason", "streams", "thread", "waits",
+        "fenced", "holds", "index", "lost", "met", "name", "reason", "streams", "thread", "torn", "waits",
     )  # fmt: skip
 
     def __init__(self, actor: RunActor, index: int, attempt: int, name: str) -> None:
@@ -131,6 +147,8 @@ class Body(Scope):
         self.awaited: dict[int, Run[Any]] = {}
         self.holds: dict[str, Hold] = {}
         self.thread = 0
+        self.torn = False
+        """Whether an exchange of a direct device's driver was left halfway."""
         self.children: tuple[Run[Any], ...] = ()
         self.streams: list[Box] | None = None
         """Its parts in streams: its end waits for those that it has started."""
@@ -291,6 +309,15 @@ class Body(Scope):
     def parameter(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
         """Return what a parameter of the run is now; the first use declares it."""
         return self.actor.parameters.declared(name, default, marks)
+
+    @contextmanager
+    def exchange(self) -> Generator[None]:
+        """In the driver of a direct device, note when it is left halfway."""
+        try:
+            yield
+        except BaseException:
+            self.torn = True
+            raise
 
     @contextmanager
     def shield(self, seconds: float) -> Generator[None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from actorlab.errors import CallTimeout
+from actorlab.errors import CallTimeout, Cancelled
+from actorlab.kernel import Reply
+from actorlab.runtime.calls import Call
 from actorlab.runtime.cell import DeviceState
 
 if TYPE_CHECKING:
-    from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Decider
     from actorlab.runtime.device_actor import DeviceActor
@@ -44,10 +45,11 @@ class CallLimits:
         """Have a call ended. Its caller hears of it now or a moment later, also if it can't be ended so soon."""
         cell, call, limit = argument
         actor = cell.actor
-        if call.done() or call.why == "timeout" or actor is None or call not in actor.stack:
+        if call.done() or call.why == "timeout" or actor is None or not actor.at(call):
             return
         call.stack = actor.where()
-        self._helpers.put(actor.interrupt, call, "timeout")
+        if call in actor.stack:  # else another's execution answers it, or it is being brought back into step
+            self._helpers.put(actor.interrupt, call, "timeout")
         grace = actor.grace(INTERRUPT_GRACE)
         if grace:  # else it is killed at once, and its caller hears where it was
             self._decider.after(limit * TOLERANCE, self._free_caller, argument)
@@ -62,8 +64,11 @@ class CallLimits:
             f"{call.member.on(cell.name)} took longer than its limit of {limit:g} s, was told to end and hasn't "
             f"yet: {cell.name} is given up unless it does within {INTERRUPT_GRACE:g} s; it was here:\n{call.stack}"
         )
+        told = CallTimeout(text, call.stack)
         self._leases.available(cell, available=False)
-        call.finish(None, CallTimeout(text, call.stack))
+        call.finish(None, told)
+        if call.exception(0) is not told:  # it ended at this moment
+            self._serves_again(cell)
 
     def ended_late(self, cell: Cell) -> None:
         """Hear from a device's thread that a call whose caller had been let go has ended after all."""
@@ -79,6 +84,11 @@ class CallLimits:
             self._lives.lose(
                 cell, f"{call.member.on(cell.name)} took longer than {limit:g} s and couldn't be interrupted"
             )
+
+    def left_alone(self, reply: Reply[Any] | None) -> None:
+        """Drop a call whose caller was taken away by Ctrl-C, or watch its limit, if it has begun; from any thread."""
+        if isinstance(reply, Call) and not reply.drop(Cancelled("its caller was interrupted")):
+            self.watch(reply.target, reply)
 
     def watch(self, cell: Cell, call: Call, waiting: float | None = None) -> None:
         """Watch the limits of a call that no thread waits for; from any thread."""

@@ -56,7 +56,7 @@ class Call(Message):
         self.args = args
         self.kwargs = kwargs
         self.why = ""
-        """Why it was interrupted: "cancel", "timeout" or "urgent"."""
+        """Why it was interrupted: "cancel", "stop" (its device is to end), "timeout" or "urgent"."""
         self.stack = ""
 
     @property
@@ -115,6 +115,9 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
             raise as_seen_by_caller(error, hold.cell)
         finally:
             del error, call
+    except KeyboardInterrupt:
+        hold.cell.lab_actor.limits.left_alone(waits.get(me))
+        raise
     finally:
         waits.pop(me, None)
 
@@ -132,7 +135,11 @@ def call_outside(cell: Cell, member: Member, *args: Any, **kwargs: Any) -> Any:
     if here.__dict__:
         raise not_here(cell, member)
     call = send_outside(cell, member, args, kwargs)
-    wait_on(call, cell, cell.config.timeout, OUTSIDE_WAITING, None)
+    try:
+        wait_on(call, cell, cell.config.timeout, OUTSIDE_WAITING, None)
+    except KeyboardInterrupt:
+        cell.lab_actor.limits.left_alone(call)
+        raise
     error = call._outcomes[0][1]  # noqa: SLF001 - the hot path
     if error is None:
         value = call._outcomes[0][0]  # noqa: SLF001
@@ -159,9 +166,9 @@ def ask_held(hold: Hold, member: Member, args: tuple[Any, ...], kwargs: dict[str
     mailbox = hold.cell.mailbox
     if mailbox.life != hold.life:
         hold.renew(mailbox, member)
-    body.asked(call)
-    hold.passes.clear()  # a direct call after this one must not overtake it
     try:
+        body.asked(call)
+        hold.bar(call)
         while (space := mailbox.put_asked(call, key)) is not None:
             body.wait(space)
     except ActorStopped:

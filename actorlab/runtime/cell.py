@@ -160,7 +160,7 @@ class Cell:
     def state(self) -> DeviceState:
         """Return how the device stands; idle or busy is asked of its actor's own stack."""
         actor = self.actor
-        if self.standing is DeviceState.IDLE and actor is not None and actor.stack:
+        if self.standing is DeviceState.IDLE and actor is not None and actor.at_work:
             return DeviceState.BUSY
         return self.standing
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.driving.in_thread import Driving, InThread
 from actorlab.driving.shape import NO_SHAPE, Shape
 from actorlab.driving.travel import SCALARS
-from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault
+from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault, DeviceUnavailable
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor, Ticket
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call, stale
-from actorlab.runtime.cell import LifeMailbox
+from actorlab.runtime.cell import DeviceState, LifeMailbox
+from actorlab.runtime.recorder import text_of
 from actorlab.scope import Scope, current
 
 if TYPE_CHECKING:
@@ -128,14 +129,18 @@ class DeviceActor(ThreadActor):
         cell = self._cell
         self.driver = driver = self.make_driver()
         self._act = driver.act
+        self._check_wanted()
         driver.hook("connect")
-        if self.abandoned:  # nobody waited so long
-            text = f"{self.name} took too long to connect"
-            raise TimeoutError(text)
+        self._check_wanted()
         if self.life > 1 or cell.owes_safe:
             driver.hook("make_safe")
         self.shape = driver.shape
         cell.periodics.look_at(self)
+
+    def _check_wanted(self) -> None:
+        if self.abandoned:  # nobody waited so long
+            text = f"{self.name} took too long to connect"
+            raise TimeoutError(text)
 
     def make_driver(self) -> Driving:
         """Make the driver's object."""
@@ -175,6 +180,8 @@ class DeviceActor(ThreadActor):
             return
 
     def _end(self, down: Any) -> None:
+        for call in (*self.stack, *self.unanswered):  # it has ended by a fault of ours: nobody waits for ever
+            call.finish(None, down.error or ActorStopped(f"{self.name} has ended"))
         if down.reason == "not started" and self.driver is not None:
             with suppress(BaseException):  # it never was connected: its own error is told
                 self._let_go()
@@ -211,8 +218,6 @@ class DeviceActor(ThreadActor):
         if call.why or error is not None or self._cut:
             self.unanswered.append(call)  # bringing the driver back into step may hang
             error = self._judge(call, error)
-            if call.done():  # its caller was let go meanwhile
-                self._cell.lab_actor.limits.ended_late(self._cell)
         self._cell.recorder.note(call.member, call.args, began, error)
         call.args = ()
         call.finish(value, error)
@@ -222,7 +227,9 @@ class DeviceActor(ThreadActor):
             equal.finish(value, error)
         if self.unanswered:
             self.unanswered = [other for other in self.unanswered if not (other.done() or other is call)]
-        del call, error, value  # an error would keep them alive by its traceback
+            if any(other.answered_twice() for other in (call, *equals)) and not self.abandoned:
+                self._cell.lab_actor.limits.ended_late(self._cell)  # its caller was let go meanwhile
+        del call, equals, error, value  # an error would keep them alive by its traceback
         if self.fault is not None and not stack:
             raise LifeEnded
 
@@ -286,6 +293,10 @@ class DeviceActor(ThreadActor):
             return CallTimeout(f"{text}; it was here:\n{call.stack}", call.stack)
         if call.why == "urgent" and call.lane != HOLDER:
             return ActorLabError(f"{where} was cut short, because {self.name} had to be made safe")
+        if call.why == "stop" and self._cell.standing is DeviceState.RESTARTING:
+            return DeviceFault(f"{where} was cut short, because somebody restarts {self.name}")
+        if call.why == "stop":
+            return DeviceUnavailable(f"{where} was cut short, because {self.name} is being disconnected")
         return Cancelled(f"{where} was interrupted")
 
     def _resync(self) -> None:
@@ -307,7 +318,7 @@ class DeviceActor(ThreadActor):
 
     def _fail(self, call: Call, error: BaseException) -> DeviceFault:
         self._broke(error)
-        text = f"{self.name} failed in {call.member.on()}: {type(error).__name__}: {error}"
+        text = f"{self.name} failed in {call.member.on()}: {text_of(error)}"
         fault = DeviceFault(text)
         fault.__cause__ = error
         return fault
@@ -367,7 +378,7 @@ class DeviceActor(ThreadActor):
                 call.why = call.why or "urgent"
             elif message.__class__ is Stop:
                 self.mailbox.put_back(message)
-                call.why = call.why or "cancel"
+                call.why = call.why or "stop"
             else:
                 self.execute(message)
                 if self.fault is not None:  # that query broke the connection, for this call too
@@ -404,6 +415,11 @@ class DeviceActor(ThreadActor):
     def grace(self, usual: float) -> float:
         """Return how many seconds an interrupted call has to end."""
         return usual
+
+    @property
+    def at_work(self) -> bool:
+        """Tell whether a call is in progress."""
+        return bool(self.stack)
 
     head_start = 0.0
     """So many seconds it may take until the driver's own time begins to count: a process has to be started."""

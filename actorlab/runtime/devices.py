@@ -82,6 +82,8 @@ class Devices:
         cell = adding.cell
         try:
             self._await(adding)
+        except KeyboardInterrupt:  # it goes on connecting; it can be looked at, and removed
+            raise
         except BaseException:
             if cell.standing.value != "quarantined":
                 self.cells.pop(cell.name, None)

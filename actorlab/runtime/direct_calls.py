@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["direct_caller"]
 
 
-def direct_caller(hold: Hold, member: Member) -> Callable[..., Any]:
+def direct_caller(hold: Hold, member: Member) -> Callable[..., Any]:  # noqa: C901 - all of it is one call
     """Return what calls a method of a direct device in the name of a body that holds it.
 
     The first call, and one after somebody else had a turn, goes through the mailbox as usual, with all its checks and
@@ -30,18 +30,26 @@ def direct_caller(hold: Hold, member: Member) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if passes:
-            with turn:
-                if passes:
-                    try:
-                        value = act(*args, **kwargs)
-                    except BaseException as error:
-                        judged = actor.failed_directly(member, error)
-                        if judged is error:
-                            raise
-                        raise judged from error
-                    if value.__class__ in SCALARS:
-                        return value
-                    return as_told(hold, member, args, outgoing(value, hold.life))
+            if turn.locked():
+                actor.refuse_own(call.__code__)
+            try:
+                with turn:
+                    if passes:
+                        try:
+                            value = act(*args, **kwargs)
+                        except BaseException as error:
+                            judged = actor.failed_directly(hold, member, error)
+                            if judged is error:
+                                raise
+                            raise judged from error
+                        if value.__class__ in SCALARS:
+                            return value
+                        return as_told(hold, member, args, value)
+            except RuntimeError as error:
+                late = actor.late(error)
+                if late is error:
+                    raise
+                raise late from error
         return usual(args, kwargs)
 
     def usual(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -59,4 +67,5 @@ def direct_caller(hold: Hold, member: Member) -> Callable[..., Any]:
 
 def as_told(hold: Hold, member: Member, args: tuple[Any, ...], value: Any) -> Any:
     """Return what the caller gets: a proxy in place of an object that stays with the device."""
-    return hold.cell.part(hold, member, args, value) if value.__class__ is Stays else value
+    told = value if value.__class__ is Stays else outgoing(value, hold.life)
+    return hold.cell.part(hold, member, args, told) if told.__class__ is Stays else told

@@ -33,6 +33,7 @@ from actorlab.runtime.cell import Cell, DeviceState
 from actorlab.runtime.device_actor import DeviceActor
 from actorlab.runtime.direct_actor import DirectDeviceActor
 from actorlab.runtime.isolated_actor import IsolatedDeviceActor
+from actorlab.runtime.recorder import shown_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +63,13 @@ class Lives:
         self._leases = leases
         self._devices = Supervision()
         self._ready: list[tuple[list[Cell], Callable[[bool], object]]] = []
-        self._first: dict[str, Reply[None]] = {}
+        self._first: dict[str, list[Reply[None]]] = {}
+        """Who waits for the next life of a device to serve."""
         self._leaving: dict[str, Reply[None]] = {}
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
         self.stopped: Reply[tuple[str, ...]] = Reply()
         self.closing = False
-        self.escalate: Callable[[str, BaseException | None], object] = lambda *_: None
+        self.escalate: Callable[[str, BaseException | None], object] = tell_nobody
         """What is done when a device that the lab can't do without has failed for good: its policy says so."""
         self._failure: BaseException | None = None
         self._share = math.inf
@@ -90,7 +92,8 @@ class Lives:
             first.finish(None, ConfigError(text))
             return
         self._cells[cell.name] = cell
-        self._first[cell.name] = first
+        self._first[cell.name] = [first]
+        self._leases.available(cell, available=False)
         self._supervise(ChildAdded(cell.name, cell.config.restart, patient=cell.config.optional))
 
     def remove(self, name: str) -> Reply[None]:
@@ -105,6 +108,10 @@ class Lives:
         if cell is None or cell.holder:
             text = f"{name} is held by {cell.holder}" if cell else f"there is no device named {name!r}"
             reply.finish(None, ActorLabError(f"{text}, so it can't be removed"))
+            return
+        if cell.actor is not None and cell.actor.abandoned and not cell.actor.down.done():
+            text = f"{name} can't be removed, since its old thread hasn't ended; it is here:\n{cell.actor.where()}"
+            reply.finish(None, DeviceQuarantined(text))
             return
         self._leaving[name] = reply
         self._stand(cell, DeviceState.CLOSED)
@@ -159,15 +166,14 @@ class Lives:
     def _await_life(self, cell: Cell, wish: Reset | RestartChild, reply: Reply[None]) -> None:
         """Ask for a new life, and answer when it has begun to serve, or why it won't."""
         stack = cell.actor.where() if cell.actor is not None else ""
-        self._first[cell.name] = reply
+        self._first.setdefault(cell.name, []).append(reply)
         refusals = self._supervise(wish)
         if refusals:
-            self._first.pop(cell.name, None)
+            self._first[cell.name].remove(reply)
             at = f"; it is here:\n{stack}" if stack else ""
             reply.finish(None, DeviceQuarantined(f"{refusals[0]}{at}"))
         elif cell.standing is DeviceState.IDLE:
-            self._first.pop(cell.name, None)
-            reply.finish(None, None)
+            self._settle_first(cell, None)
 
     # -- one life of a device
 
@@ -211,7 +217,7 @@ class Lives:
         if actor.patience is not None:
             actor.patience.cancel()
         cell = self._cell_of(actor)
-        if cell is None or actor.abandoned:
+        if cell is None or actor.abandoned or self._devices.state(cell.name) == "stopping":
             actor.stop_soon()
             return
         cell.owes_safe = False
@@ -276,7 +282,7 @@ class Lives:
         if cell.standing is not DeviceState.QUARANTINED and not self.closing:
             self._stand(cell, DeviceState.RESTARTING)
             self._leases.available(cell, available=False)
-        if cell.life == 1 and actor.ready.exception(0) is not None:
+        if cell.life == 1 and not actor.abandoned and actor.ready.exception(0) is not None:
             if not cell.config.optional:
                 self._give_up_first(cell, error)
                 return
@@ -297,9 +303,8 @@ class Lives:
         self._forget(cell)
 
     def _settle_first(self, cell: Cell, error: BaseException | None) -> None:
-        first = self._first.pop(cell.name, None)
-        if first is not None:
-            first.finish(None, error)
+        for waiting in self._first.pop(cell.name, ()):
+            waiting.finish(None, error)
 
     def _note_retries(self) -> None:
         for name in self._devices.names:
@@ -312,8 +317,8 @@ class Lives:
         if cell is None or actor is None or actor.down.done():
             return
         actor.stop_soon()
-        if actor.stack:
-            self._helpers.put(actor.interrupt, None, "cancel")
+        if actor.at_work:
+            self._helpers.put(actor.interrupt, None, "stop")
         self._decider.after(min(cell.config.safe_timeout, self._share), self._not_stopped, (actor, reason))
 
     def _not_stopped(self, argument: tuple[DeviceActor, str]) -> None:
@@ -334,7 +339,7 @@ class Lives:
     def lose(self, cell: Cell, reason: str) -> None:
         """End a device's present life by force, or give it up: its thread may do nothing more through the framework."""
         actor = cell.actor
-        if actor is None:
+        if actor is None or actor.abandoned:
             return
         cell.owes_safe = True
         cell.why = reason
@@ -418,12 +423,14 @@ def actor_class(cell: Cell) -> type[DeviceActor]:
     return DirectDeviceActor if cell.config.direct else DeviceActor
 
 
+def tell_nobody(reason: str, error: BaseException | None) -> None:
+    """Leave it at the event: nobody has said what is to be done."""
+    del reason, error
+
+
 def short(error: BaseException | None) -> str:
     """Write an error in one line."""
-    if error is None:
-        return "no error was given"
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    return "no error was given" if error is None else shown_error(error)
 
 
 def wrapped(error: BaseException | None) -> Exception | None:

@@ -224,7 +224,7 @@ class Beating:
         elif not call.begun and isinstance(error, (DeviceBusy, NotLeased)):  # another token since it was sent
             self._fire()
         else:
-            cut = isinstance(error, Cancelled) or call.why in ("cancel", "urgent")
+            cut = isinstance(error, Cancelled) or call.why in ("cancel", "stop", "urgent")
             self.on(BeatEnded(None if cut else error, draw()))
 
     def _gave_up(self, reason: str, *, stop_lab: bool) -> None:

@@ -21,6 +21,8 @@ WINDOW: Final = 1.0
 """Calls per second and the busy fraction are those of at least so many seconds."""
 LONGEST: Final = 60
 """An argument is shown in so many characters at most."""
+NUMBERS: Final = SCALARS - {str, bytes}
+"""What is kept of an argument as it is; a text may be long."""
 
 
 class CallRecord(NamedTuple):
@@ -68,12 +70,18 @@ class Recorder:
         self.calls += 1
         self.busy += ended - began
         for arg in args:
-            if arg.__class__ not in SCALARS:
+            if arg.__class__ not in NUMBERS:
                 args = tuple(shown(other) for other in args)
                 break
         self.recent.append((member, args, began, ended, "" if error is None else shown_error(error)))
         if ended - self._mark.at > WINDOW:
-            self._before, self._mark = self._mark, Mark(ended, self.calls, self.busy)
+            self._begin_window(began, ended)
+
+    def _begin_window(self, began: float, ended: float) -> None:
+        """Count anew; after a rest, the time before counts no longer than a window."""
+        rested = Mark(min(began, ended - WINDOW), self.calls - 1, self.busy - (ended - began))
+        self._before = rested if ended - self._mark.at > 2 * WINDOW else self._mark
+        self._mark = Mark(ended, self.calls, self.busy)
 
     def load(self, running: float = 0.0) -> Load:
         """Return the load of the last second or two; a call in progress has taken `running` seconds so far."""
@@ -103,13 +111,25 @@ class Shown(str):
 
 
 def shown(arg: Any) -> Any:
-    """Return what is kept of an argument: plain data themselves, of others the class."""
-    return arg if arg.__class__ in SCALARS or arg.__class__ is Shown else Shown(f"<{type(arg).__name__}>")
+    """Return what is kept of an argument: numbers and short texts themselves, of others the class or the begin."""
+    if arg.__class__ in NUMBERS or arg.__class__ is Shown:
+        return arg
+    if arg.__class__ in SCALARS:
+        return arg if len(arg) <= LONGEST else Shown(f"{arg[:LONGEST]!r}…")
+    return Shown(f"<{type(arg).__name__}>")
 
 
 def shown_error(error: BaseException) -> str:
     """Write an error in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return text_of(error).splitlines()[0].removesuffix(": ")
+
+
+def text_of(error: BaseException) -> str:
+    """Write an error with its class; its text is a driver's own code, which may fail as well."""
+    try:
+        return f"{type(error).__name__}: {error}".strip()
+    except Exception as failure:  # noqa: BLE001 - the boundary to a driver's code
+        return f"{type(error).__name__}: (its text can't be written: {type(failure).__name__})"
 
 
 def call_in_words(member: Member, args: tuple[Any, ...]) -> str:

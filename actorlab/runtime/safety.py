@@ -62,7 +62,7 @@ class Safety:
         except ActorStopped:  # it has just failed: its next life is made safe before it serves anyone
             self._lives.when_ready([cell], lambda ready: self._came_back(cell, done, ready=ready))
             return
-        if actor.stack:
+        if actor.at_work:
             self._helpers.put(actor.interrupt, None, "urgent")
 
     def _made_safe(self, argument: tuple[Cell, Once, BaseException | None]) -> None:
@@ -131,7 +131,7 @@ class Safety:
                 cell.mailbox.put(Call(URGENT, None, cell, SAFE, (), {}))
             except ActorStopped:
                 continue
-            if cell.actor is not None and cell.actor.stack:
+            if cell.actor is not None and cell.actor.at_work:
                 self._helpers.put(cell.actor.interrupt, None, "urgent")
 
 

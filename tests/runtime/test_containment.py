@@ -913,3 +913,67 @@ def test_after_an_emergency_stop_the_devices_of_a_run_that_ended_by_it_serve_aga
         assert valve.set("again") == "again"
         assert lab.run(lambda valve: valve.set("by a run"), valve) == "by a run"
     assert "set too early" not in log
+
+
+# -- and worse
+
+
+def test_a_driver_whose_errors_can_not_even_be_written(lab: Lab, bystander: Bystander) -> None:
+    class Unspeakable(ConnectionError):
+        def __str__(self) -> str:
+            message = "no words"
+            raise ValueError(message)
+
+    class Refusal(Exception):
+        __str__ = Unspeakable.__str__
+
+    class Speechless(Valve):
+        def fail(self) -> None:
+            raise Unspeakable
+
+        def refuse(self) -> None:
+            raise Refusal
+
+    valve = lab.add("valve", DeviceConfig(restart=QUICKLY)(Speechless), [])
+    assert isinstance(ask(valve.refuse).exception(5), Refusal)
+    assert isinstance(ask(valve.fail).exception(5), DeviceFault)
+    came_back(lab)
+    assert valve.set(1) == 1
+    assert "Unspeakable" in lab.status("valve").last_error
+    bystander.notices_nothing()
+
+
+def test_forty_readers_do_not_keep_a_holders_call_from_ending_its_sleep(lab: Lab) -> None:
+    """There is always a query that waits, since each takes a moment."""
+
+    class Oven(Valve):
+        def heat(self) -> str:
+            heating.set()
+            for _ in range(5):
+                sleep(0.01)
+            return "hot"
+
+        @query
+        def read(self, reader: int) -> int:
+            heating.wait(0)
+            over.wait(0.002)
+            return reader
+
+    over, heating = threading.Event(), threading.Event()
+    oven = lab.add("oven", Oven, [])
+
+    def flood(reader: int) -> None:
+        while not over.is_set():
+            oven.read(reader)
+
+    threads = [threading.Thread(target=flood, args=(number,), name=f"actorlab-reader-{number}") for number in range(40)]
+    run = lab.start(lambda oven: oven.heat(), oven)
+    assert heating.wait(5)
+    for thread in threads:
+        thread.start()
+    try:
+        assert run.result(5) == "hot"
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(5)

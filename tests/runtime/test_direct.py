@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -16,10 +17,12 @@ import pytest
 
 from actorlab import (
     ActorLabError,
+    AskDeadlock,
     Cancelled,
     DeviceBusy,
     DeviceConfig,
     DeviceFault,
+    DeviceQuarantined,
     Lab,
     NotLeased,
     RestartPolicy,
@@ -28,8 +31,10 @@ from actorlab import (
     RunState,
     Shared,
     ask,
+    exchange,
     perform,
     query,
+    sleep,
     spawn,
 )
 from actorlab.kernel.frames import frame_of
@@ -878,3 +883,245 @@ def test_ctrl_c_in_a_lease_block_of_a_direct_device_gives_the_lease_back(lab: La
         signal.signal(signal.SIGALRM, before)
     assert hits > 5
     assert lab.start(lambda stage: stage.step(1), stage).result(5) == 1
+
+
+# -- what must hold beside that
+
+
+def test_nothing_more_reaches_an_object_that_broke_in_a_direct_call(lab: Lab) -> None:
+    log: list[Any] = []
+    stage = lab.add("stage", direct(), log)
+
+    def body(stage: Stage) -> None:
+        directly(stage)
+        with pytest.raises(DeviceFault):
+            stage.step("broke", fail=ConnectionResetError("the plug is out"))
+        for _ in range(1000):
+            try:
+                stage.step("after it")
+            except ActorLabError:
+                return
+
+    lab.run(body, stage)
+    came_back(lab)
+    assert log[: log.index("broke") + 2] == ["made", *THREE, "broke", "closed"]
+
+
+def test_a_part_of_a_part_comes_back_as_a_proxy(lab: Lab) -> None:
+    class Motor:
+        def turn(self) -> str:
+            return "turned"
+
+    class Rail:
+        def motor(self) -> Motor:
+            return Motor()
+
+    class Railed(Stage):
+        def rail(self) -> Rail:
+            return Rail()
+
+    stage = lab.add("stage", direct(Railed), [])
+
+    def body(stage: Railed) -> list[str]:
+        rail = stage.rail()
+        return [rail.motor().turn() for _ in range(4)]
+
+    assert lab.run(body, stage) == ["turned"] * 4
+
+
+class Sleepy(Stage):
+    """A stage whose methods wait for physics, or for an answer."""
+
+    def __init__(self, log: list[Any]) -> None:
+        super().__init__(log)
+        self.wire: deque[str] = deque()
+        self.stopped = threading.Event()
+
+    def wait(self, begun: Gate | None) -> None:
+        if begun is not None:
+            begun.arrive()
+            sleep(60)
+
+    def power(self, begun: Gate | None) -> str:
+        with exchange():
+            self.wire.append("power")
+            self.wait(begun)
+            return self.wire.popleft()
+
+    def acquire(self, begun: Gate | None) -> None:
+        if begun is not None:
+            begun.arrive()
+            assert self.stopped.wait(5), "nobody interrupted it"
+            self.log.append("interrupted")
+
+    @query
+    def temperature(self) -> str:
+        with exchange():
+            self.wire.append("temperature")
+            return self.wire.popleft()
+
+    def interrupt(self) -> None:
+        self.stopped.set()
+
+    def resync(self) -> None:
+        self.log.append("in step")
+        self.wire.clear()
+        self.stopped.clear()
+
+
+def test_a_cancellation_in_a_drivers_sleep_reaches_the_body_as_that(lab: Lab, gate: Gate) -> None:
+    stage = lab.add("stage", direct(Sleepy), [])
+    met: list[BaseException] = []
+
+    def body(stage: Sleepy) -> None:
+        try:
+            for begun in (None, None, gate):
+                stage.wait(begun)
+        except BaseException as error:
+            met.append(error)
+            raise
+
+    run = lab.start(body, stage)
+    gate.reached()
+    run.cancel()
+    assert isinstance(run.exception(5), RunCancelled)
+    assert isinstance(met[0], Cancelled)
+
+
+def test_an_exchange_that_is_cut_short_is_brought_back_into_step_before_anything_else(lab: Lab, gate: Gate) -> None:
+    log: list[Any] = []
+    stage = lab.add("stage", direct(Sleepy), log)
+
+    def body(stage: Sleepy) -> None:
+        for begun in (None, None, gate):
+            stage.power(begun)
+
+    run = lab.start(body, stage)
+    gate.reached()
+    run.cancel()
+    assert isinstance(run.exception(5), RunCancelled)
+    assert stage.temperature() == "temperature"
+    assert log == ["made", "in step", "safe"]
+
+
+def test_an_emergency_stop_interrupts_the_direct_call_in_progress(lab: Lab, gate: Gate) -> None:
+    log: list[Any] = []
+    stage = lab.add("stage", direct(Sleepy), log)
+
+    def body(stage: Sleepy) -> None:
+        for begun in (None, None, gate):
+            stage.acquire(begun)
+
+    run = lab.start(body, stage)
+    gate.reached()
+    assert lab.emergency_stop("smoke").result(5) == {"stage": None}
+    assert run.exception(5) is not None
+    assert log[:4] == ["made", "interrupted", "in step", "safe"]
+    lab.rearm()
+    assert stage.step(1) == 1
+
+
+def test_a_call_from_within_a_direct_call_is_refused_at_once(lab: Lab) -> None:
+    class Calling(Stage):
+        def call(self, function: Callable[[], object]) -> object:
+            return function()
+
+    stage = lab.add("stage", direct(Calling), [])
+    other = lab.add("other", direct(), [])
+
+    def body(stage: Calling, other: Stage) -> object:
+        for _ in range(2):
+            stage.step(1)
+            stage.call(lambda: None)
+        assert stage.call(lambda: other.step(2)) == 2, "it is the body's own thread"
+        stage.call(lambda: None)
+        return stage.call(lambda: stage.step(3))
+
+    run = lab.start(body, stage, other)
+    assert isinstance(run.exception(5), AskDeadlock)
+
+
+def test_a_direct_call_that_ends_when_its_device_was_given_up_says_so(lab: Lab, gate: Gate) -> None:
+    stage = lab.add("stage", direct(safe_timeout=0.2), [])
+
+    def body(stage: Stage) -> None:
+        directly(stage)
+        stage.step("long", gate)
+
+    run = lab.start(body, stage)
+    gate.reached()
+    with pytest.raises(DeviceQuarantined):
+        lab.restart("stage")
+    gate.open()
+    assert isinstance(run.exception(5), DeviceQuarantined)
+
+
+def test_a_direct_call_never_overtakes_an_ask_whatever_another_thread_of_the_body_does(lab: Lab, gates: Gates) -> None:
+    """The other thread gets a pass while the first is about to send."""
+    sending, sent = gates(), gates()
+    log: list[Any] = []
+    stage = lab.add("stage", direct(), log)
+    mailbox: Any = actor_of(lab).mailbox
+    put_asked = mailbox.put_asked
+
+    def put_slowly(*args: Any) -> Any:
+        sending.stop()
+        return put_asked(*args)
+
+    def body(stage: Stage) -> None:
+        def second() -> None:
+            sending.reached()
+            for _ in range(3):
+                stage.step("other")
+            sent.arrive()
+            sending.open()
+
+        thread = threading.Thread(target=second, name="actorlab-second")
+        thread.start()
+        directly(stage)
+        mailbox.put_asked = put_slowly
+        ask(stage.step, "asked")
+        mailbox.put_asked = put_asked
+        stage.step("direct")
+        thread.join(5)
+
+    lab.run(body, stage)
+    sent.reached()
+    assert log[-2:] == ["asked", "direct"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+@pytest.mark.timeout(60, method="thread")  # the alarm is ours
+def test_ctrl_c_in_a_direct_call_is_ctrl_c(lab: Lab, gate: Gate) -> None:
+    log: list[Any] = []
+    stage = lab.add("stage", direct(Sleepy), log)
+    handles: list[Sleepy] = []
+
+    class Silent:
+        """What a driver waits for that doesn't come."""
+
+        def arrive(self) -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    def body(stage: Sleepy) -> None:
+        handles.append(stage)
+        gate.stop()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = lab.start(body, stage)
+    gate.reached()
+    silent: Any = Silent()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the last of the three is the subject
+            for begun in (None, None, silent):
+                handles[0].acquire(begun)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stage.temperature() == "temperature"
+    assert log == ["made", "in step"], "wherever it was"
+    gate.open()
+    run.result(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +34,9 @@ from actorlab import (
     query,
     sleep,
 )
+from actorlab.driving.member import Member
 from actorlab.runtime import call_limits
+from actorlab.runtime.recorder import Recorder
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Gate
@@ -745,3 +748,195 @@ def test_a_program_with_a_hung_driver_ends(ending: str, verb: str) -> None:
     script = LEFT + ending.replace("VERB", verb)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "free\nleft\n"), done.stderr
+
+
+# -- at the same moment, and once more
+
+
+def test_whoever_is_answered_by_anothers_execution_is_free_at_the_limit_too(lab: Lab, gates: Gates) -> None:
+    first, hang = gates(), gates()
+
+    class Gauge(Press):
+        @query
+        def pressure(self) -> None:
+            hang.stop()
+
+    gauge = lab.add("gauge", limited(Gauge), [])
+    blocking = ask(gauge.hang, first)
+    first.reached()
+    replies = [ask(gauge.pressure) for _ in range(3)]
+    with within(2 * LIMIT):
+        first.open()
+        blocking.exception(5)
+        for reply in replies:
+            assert isinstance(reply.exception(5), CallTimeout)
+    hang.open()
+    assert gauge.level() == 2
+
+
+def test_a_call_that_ends_at_the_moment_at_which_its_caller_is_freed_leaves_the_device_in_service(
+    lab: Lab, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's thread stands just before it answers, when the deciding thread answers."""
+    monkeypatch.setattr("actorlab.runtime.call_limits.TOLERANCE", 5.0)  # there is a second to come in between
+    hang, answering = gates(), gates()
+    note = Recorder.note
+
+    def stand(its: Recorder, member: Member, *rest: Any) -> None:
+        if member.name == "hang":
+            answering.stop()
+        note(its, member, *rest)
+
+    monkeypatch.setattr(Recorder, "note", stand)
+    press = lab.add("press", limited(), [])
+    call: Any = ask(press.hang, hang)
+    while not call.why and not call.done():
+        pass
+    hang.open()
+    answering.reached()
+    assert isinstance(call.exception(5), CallTimeout)
+    answering.open()
+    assert lab.start(lambda press: press.set(1), press).result(5) == 1
+
+
+def test_a_resync_that_hangs_frees_the_caller_and_is_given_up(
+    lab: Lab, gate: Gate, stands: Stands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorlab.runtime.call_limits.INTERRUPT_GRACE", 0.1)
+    begun = threading.Event()
+
+    class Lost(Stoppable):
+        def wait(self) -> None:
+            begun.set()
+            super().wait()
+
+        def resync(self) -> None:
+            gate.stop()
+
+    press = lab.add("press", limited(Lost), [])
+    reply = ask(press.wait)
+    assert begun.wait(5)
+    with within(LIMIT):
+        assert not reply.cancel(), "it had begun"
+        assert isinstance(reply.exception(5), CallTimeout)
+    stands("press", "quarantined")
+
+
+def test_a_device_that_connected_too_late_can_be_reset(lab: Lab, gate: Gate) -> None:
+    slow = [True]
+
+    class Slow(Press):
+        def connect(self) -> None:
+            if slow:
+                gate.stop()
+
+    log: list[str] = []
+    with pytest.raises(DeviceUnavailable):
+        lab.add("press", limited(Slow), log)
+    with pytest.raises(DeviceQuarantined, match=r"gate\.stop\(\)"):
+        lab.reset("press")
+    slow.clear()
+    gate.open()
+    ended(lab, "press")
+    assert lab.status("press").state == "quarantined"
+    lab.reset("press")
+    assert lab.device("press").set(1) == 1
+    assert log == ["made", "closed", "made", "safe", "set 1"]
+
+
+def test_an_object_that_was_made_too_late_is_not_connected(lab: Lab, gate: Gate) -> None:
+    log: list[str] = []
+
+    class Slow(Press):
+        def __init__(self) -> None:
+            gate.stop()
+            super().__init__(log)
+
+        def connect(self) -> None:
+            log.append("connected")
+
+    with pytest.raises(DeviceUnavailable):
+        lab.add("press", limited(Slow))
+    gate.open()
+    ended(lab, "press")
+    assert "connected" not in log
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_device_that_is_given_up_for_two_reasons_is_named_once(lab: Lab, gate: Gate) -> None:
+    """Its call takes too long, and it doesn't stop for a restart."""
+    press = lab.add("press", limited(safe_timeout=0.6), [])
+    reply = ask(press.hang, gate)
+    gate.reached()
+    with pytest.raises(DeviceQuarantined):
+        lab.restart("press")
+    assert isinstance(reply.exception(5), CallTimeout)
+    over = threading.Event()
+    lab.ask(lambda: lab.decider.after(0.7, lambda _: over.set()))
+    assert over.wait(5)
+    assert len(lab.status("press").abandoned) == 1
+    assert "took longer than 0.2 s" in lab.status("press").why
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_device_whose_old_thread_hangs_is_not_removed_and_says_so_at_once(
+    lab: Lab, gate: Gate, stands: Stands
+) -> None:
+    press = lab.add("press", limited(safe_timeout=LIMIT), [])
+    with pytest.raises(CallTimeout):
+        press.hang(gate)
+    stands("press", "quarantined")
+    with within(LIMIT), pytest.raises(DeviceQuarantined, match=r"(?s)can't be removed.*gate\.stop\(\)"):
+        lab.remove("press")
+    gate.open()
+    ended(lab, "press")
+    lab.remove("press")
+    assert lab.add("press", Press, []).set(1) == 1
+
+
+# -- Ctrl-C
+
+
+@contextmanager
+def ctrl_c_after(seconds: float) -> Generator[None]:
+    """Interrupt the main thread once, within the block, and take the interrupt."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the block is the subject
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+@pytest.mark.timeout(60, method="thread")  # the alarm is ours
+@pytest.mark.usefixtures("impatient")
+def test_a_hung_call_whose_caller_was_interrupted_is_given_up_all_the_same(
+    lab: Lab, gate: Gate, stands: Stands
+) -> None:
+    press = lab.add("press", limited(timeout=0.4), [])
+    with ctrl_c_after(0.1):
+        press.hang(gate)
+    stands("press", "quarantined")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+@pytest.mark.timeout(60, method="thread")  # the alarm is ours
+def test_a_device_whose_adding_was_interrupted_is_there_and_can_be_removed(lab: Lab, gate: Gate) -> None:
+    class Slow(Press):
+        def connect(self) -> None:
+            gate.stop()
+
+    with ctrl_c_after(0.1):
+        lab.add("press", Slow, [])
+    assert lab.status("press").state == "connecting"
+    gate.open()
+    assert lab.run(lambda press: press.set(1), lab.device("press")) == 1
+    lab.remove("press")
+    assert lab.add("press", Slow, []).set(1) == 1

@@ -839,3 +839,135 @@ def test_an_optional_device_that_is_not_there_can_be_removed(lab: Lab) -> None:
     lab.remove("pump")
     assert lab.status() == {}
     assert lab.add("pump", Pump, []).set(1) == 1
+
+
+# -- what must hold beside that
+
+
+def test_what_is_not_kept_of_arguments_is_told_by_its_class(lab: Lab) -> None:
+    pump = lab.add("pump", Pump, [])
+    pump.take([1, 2], 3, {"a": 1}, None)
+    assert lab.status("pump").recent[-1].call == "take(<list>, 3, <dict>, None)"
+
+
+def test_long_texts_and_bytes_are_not_kept(lab: Lab) -> None:
+    pump = lab.add("pump", Pump, [])
+    pump.take("x" * 100_000, b"\x00" * 100_000)
+    pump.take("y" * 100_000)
+    kept = [arg for _, args, *_ in lab.cells["pump"].recorder.recent for arg in args]
+    assert all(len(arg) < 1000 for arg in kept)
+    call = lab.status("pump").recent[-1].call
+    assert call.startswith("take('yyy")
+    assert len(call) < 100
+
+
+def test_a_load_after_a_rest_is_told_as_it_is(clock: Clock) -> None:
+    its = Recorder()
+    work(its, clock, 10, 0.01, 0.0)
+    clock.now += 3600
+    work(its, clock, 90, 0.005, 0.005)
+    load = its.load()
+    assert 40 < load.calls_per_second < 110
+    assert 0.2 < load.busy < 0.6
+
+
+def test_a_run_that_wants_a_device_which_still_connects_waits_for_it(lab: Lab, gate: Gate) -> None:
+    class Slow(Pump):
+        def connect(self) -> None:
+            gate.stop()
+
+    thread = threading.Thread(target=lab.add, args=("pump", Slow, []), name="actorlab-adding")
+    thread.start()
+    gate.reached()
+    run = lab.start(lambda pump: pump.set(2), lab.device("pump"))
+    assert run.reasons == (f"{run.id} waits for pump, which doesn't serve now",)
+    gate.open()
+    thread.join(5)
+    assert run.result(5) == 2
+
+
+def test_two_restarts_at_the_same_time_both_return(lab: Lab, gate: Gate, stands: Stands) -> None:
+    pump = lab.add("pump", Pump, [])
+    blocked = ask(pump.block, gate)
+    gate.reached()
+    threads = [
+        threading.Thread(target=lab.restart, args=("pump",), name=f"actorlab-restarting-{number}")
+        for number in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    stands("pump", "restarting")
+    gate.open()
+    for thread in threads:
+        thread.join(4)
+    assert not any(thread.is_alive() for thread in threads)
+    blocked.exception(5)
+    assert lab.status("pump").state == "idle"
+
+
+def test_a_restart_while_it_connects_returns_when_the_new_life_serves(lab: Lab, gates: Gates) -> None:
+    first, second = gates(), gates()
+    standing = [second, first]
+
+    class Slow(Pump):
+        def connect(self) -> None:
+            standing.pop().stop()
+
+    threads = [threading.Thread(target=lab.add, args=("pump", Slow, []), name="actorlab-adding")]
+    threads[0].start()
+    first.reached()
+    threads.append(threading.Thread(target=lab.restart, args=("pump",), name="actorlab-restarting"))
+    threads[1].start()
+    while not lab.status("pump").why:
+        lab.ask(lambda: None)
+    first.open()
+    second.reached()
+    assert all(thread.is_alive() for thread in threads)
+    assert lab.status("pump").state == "restarting"
+    second.open()
+    for thread in threads:
+        thread.join(5)
+    assert (lab.status("pump").state, lab.status("pump").restarts) == ("idle", 1)
+
+
+def test_a_restart_is_a_fault_for_whoever_is_in_a_call_and_no_cancellation(lab: Lab, gates: Gates) -> None:
+    """Nobody has cancelled the run, so its body goes on."""
+    inside, outside = gates(), gates()
+    pump = lab.add("pump", Pump, [])
+    reply = ask(pump.nap, outside)
+    outside.reached()
+    lab.restart("pump")
+    assert isinstance(reply.exception(5), DeviceFault)
+
+    def body(pump: Pump) -> object:
+        with pytest.raises(DeviceFault, match=r"pump\.nap was cut short"):
+            pump.nap(inside)
+        came_back(lab)
+        with pytest.raises(DeviceFault, match="restarted"):
+            pump.set(1)
+        return pump.set(2)
+
+    run = lab.start(body, pump)
+    inside.reached()
+    lab.restart("pump")
+    assert run.result(5) == 2
+
+
+def test_a_direct_device_is_busy_while_its_holder_is_in_a_call(lab: Lab, gate: Gate) -> None:
+    class Quick(Pump):
+        def step(self, gate: Gate | None) -> None:
+            if gate is not None:
+                gate.stop()
+
+    pump = lab.add("pump", DeviceConfig(direct=True)(Quick), [])
+
+    def body(pump: Quick) -> None:
+        for standing in (None, None, gate):
+            pump.step(standing)
+
+    run = lab.start(body, pump)
+    gate.reached()
+    assert lab.status("pump").state == "busy"
+    gate.open()
+    run.result(5)
+    assert lab.status("pump").state == "idle"
