@@ -21,6 +21,8 @@ __all__ = [
     "RunCancelled",
     "RunTimeout",
     "WorkflowError",
+    "repr_of",
+    "text_of",
 ]
 
 
@@ -137,3 +139,20 @@ class AskDeadlock(ActorLabError):
 
 class ActorStopped(ActorLabError):
     """The actor had stopped before it came to this message, so the message was not executed."""
+
+
+def text_of(error: BaseException) -> str:
+    """Write any error with its class; its text is its author's own code, which may fail as well."""
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}".removesuffix(": ")
+    except Exception as failure:  # noqa: BLE001 - the boundary to the author's code
+        return f"{kind}: (its text can't be written: {type(failure).__name__})"
+
+
+def repr_of(error: BaseException) -> str:
+    """Write any error as Python does, or by its class alone if its author's code fails at that."""
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - as above
+        return f"{type(error).__name__}(…)"

@@ -57,9 +57,8 @@ class Ended:
 
 @dataclass(frozen=True)
 class Typed:
-    """Somebody typed an answer to a question; None: nobody can, as there is no terminal."""
+    """Somebody typed a line; None: nobody can, as there is no terminal."""
 
-    question: Question
     text: str | None
 
 
@@ -118,10 +117,10 @@ def in_question_words(question: Question) -> str:
     return f"{question.subject} asks: {question.text}{choices}"
 
 
-def read_answer(question: Question, inbox: SimpleQueue[Message]) -> None:
+def read_answer(inbox: SimpleQueue[Message]) -> None:
     """Read one line from the terminal, on a thread of its own: a signal must not wait for somebody to type."""
     line = sys.stdin.readline() if sys.stdin is not None else ""
-    inbox.put(Typed(question, line.strip() if line else None))
+    inbox.put(Typed(line.strip() if line else None))
 
 
 class Watch:
@@ -137,6 +136,8 @@ class Watch:
         self._run: Run[Any] | None = None
         self._questions: list[Question] = []
         self._asking: Question | None = None
+        self._reading = False
+        """Is a thread waiting for a line? It can't be called back, so the line answers what is asked by then."""
 
     def refuse_if_interrupted(self) -> None:
         """Raise `RunCancelled` if a signal came before the run began; for the working thread."""
@@ -158,8 +159,9 @@ class Watch:
                     self._cancel_if_interrupted()
                 case Signalled(name, number):
                     self._interrupt(name, number)
-                case Typed(question, text):
-                    self._take_answer(question, text)
+                case Typed(text):
+                    self._reading = False
+                    self._take_answer(text)
                 case Ended():
                     self._hear()
                     self._display.look(message.run)
@@ -193,21 +195,27 @@ class Watch:
 
     def _ask_next(self) -> None:
         """Put the oldest question to whoever sits at the terminal; one at a time."""
-        self._questions = [question for question in self._questions if not question.reply.done()]
-        if not self._questions or self._asking is not None:
-            if self._asking is not None and self._asking.reply.done():  # answered elsewhere, or taken back
-                self._asking = None
-                self._display.stand_aside(aside=False)
+        self._questions = [question for question in self._questions if not question.over]
+        if self._asking is not None:
+            if not self._asking.over:
+                return
+            self._display.say(f"{self._asking.subject} needs no answer any more")
+            self._stop_asking()
+        if not self._questions:
             return
-        self._asking = question = self._questions[0]
+        self._asking = self._questions[0]
         self._display.stand_aside(aside=True)
-        self._display.say(in_question_words(question))
-        reader = threading.Thread(target=read_answer, args=(question, self.inbox), daemon=True)
-        reader.start()
+        self._display.say(in_question_words(self._asking))
+        if not self._reading:
+            self._reading = True
+            threading.Thread(target=read_answer, args=(self.inbox,), daemon=True).start()
 
-    def _take_answer(self, question: Question, text: str | None) -> None:
+    def _take_answer(self, text: str | None) -> None:
         """Pass an answer on; without a terminal nobody can give one, and the run can't go on."""
-        self._asking = None
+        question = self._asking
+        if question is None:
+            return
+        self._stop_asking()
         if text is None:
             if self._run is not None:
                 self._run.cancel(f"it asks {question.text!r}, and without a terminal nobody can answer")
@@ -216,9 +224,11 @@ class Watch:
             question.answer(text)
         except ConfigError as error:
             self._display.say(str(error))
-        if question.reply.done():
-            self._display.stand_aside(aside=False)
         self._ask_next()
+
+    def _stop_asking(self) -> None:
+        self._asking = None
+        self._display.stand_aside(aside=False)
 
     def _cancel_if_interrupted(self) -> None:
         if self.interrupted and self._lab is not None:

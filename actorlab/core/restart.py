@@ -7,12 +7,12 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from actorlab.errors import ConfigError
+from actorlab.errors import ConfigError, repr_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "When", "shown"]
+__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "When"]
 
 When: TypeAlias = Literal["never", "on_failure", "always"]
 Then: TypeAlias = Literal["fail", "stop_lab"]
@@ -134,15 +134,7 @@ def _used_up(policy: RestartPolicy, error: BaseException | None) -> str:
     else:
         times = "once" if policy.limit == 1 else f"{policy.limit} times"
         used = f"it was restarted {times} within {policy.period:g} s, which is its limit"
-    return f"{used}; the last end: {shown(error) if error is not None else 'ended well'}"
-
-
-def shown(error: BaseException) -> str:
-    """Write an error as its author would, whose code this is, or by its type if that fails."""
-    try:
-        return repr(error)
-    except Exception:  # noqa: BLE001 - a boundary: somebody else's code within a decision
-        return f"{type(error).__name__}(…)"
+    return f"{used}; the last end: {repr_of(error) if error is not None else 'ended well'}"
 
 
 def _of_choice(policy: RestartPolicy) -> Iterator[str]:

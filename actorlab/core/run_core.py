@@ -54,7 +54,7 @@ from actorlab.core.run_events import (
     WindowOver,
 )
 from actorlab.core.run_state import LEGAL, RunState
-from actorlab.errors import AskDeadlock, ConfigError, NotLeased, RunTimeout, WorkflowError
+from actorlab.errors import AskDeadlock, ConfigError, NotLeased, RunTimeout, WorkflowError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -335,7 +335,7 @@ class RunCore:
         self._move_step(step, S.PAUSED)
         self._out.append(AskDecision(step, error))
         if self.state in (S.RUNNING, S.RETRYING):
-            self._pause(Pause(f"it waits for a decision, since {type(error).__name__}: {error}"), now)
+            self._pause(Pause(f"it waits for a decision, since {text_of(error)}"), now)
         return True
 
     def _decided(self, event: Decided, now: float) -> None:

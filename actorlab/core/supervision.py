@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, assert_never
 
-from actorlab.core.restart import GiveUp, Leave, Restart, RestartLimiter, shown
-from actorlab.errors import ConfigError
+from actorlab.core.restart import GiveUp, Leave, Restart, RestartLimiter
+from actorlab.errors import ConfigError, repr_of
 
 if TYPE_CHECKING:
     from actorlab.core.restart import Decision, RestartPolicy
@@ -436,7 +436,7 @@ class Supervision:
             return self._give_up(child, reason)
         child.wish = "rest"
         grave = child.policy.then == "stop_lab"
-        return self._escalate(f"'{child.name}' failed with {shown(error)}, and {reason}") if grave else []
+        return self._escalate(f"'{child.name}' failed with {repr_of(error)}, and {reason}") if grave else []
 
     def _begin_again(self, failed: _Child, at: float) -> None:
         failed.wish, failed.at = "run", at

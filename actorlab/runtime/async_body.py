@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actorlab.body_kinds import BodyKind, constructed
-from actorlab.errors import AskDeadlock, Cancelled, MailboxFull
+from actorlab.errors import AskDeadlock, Cancelled, MailboxFull, repr_of
 from actorlab.kernel import FOREVER, Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.listening import end_streams_async
@@ -21,6 +21,7 @@ __all__ = ["AsyncBody"]
 
 OWN: Final = "/actorlab/runtime/"
 """A coroutine's stack is shown without the frames of these files."""
+INSTEAD: Final = "spawn(…) a plain function that does, and await its run"
 
 
 class AsyncBody(Body):
@@ -81,6 +82,17 @@ class AsyncBody(Body):
         """Refuse to block."""
         del seconds
         self.refuse_to_block("sleep(…)", "await asyncio.sleep(…)")
+
+    def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
+        """Refuse to wait for an answer, before anybody hears of it."""
+        if acknowledged is not None:
+            self.refuse_to_block("emit(…, acknowledged=…)", INSTEAD)
+        return super().emit(name, data, None)
+
+    def ask_operator(self, question: str, choices: tuple[str, ...], timeout: float | None) -> str:
+        """Refuse to block, before anybody is asked."""
+        del question, choices, timeout
+        self.refuse_to_block("ask_operator(…)", INSTEAD)
 
     def result_of(self, run: Run[Any], timeout: float | None) -> None:
         """Refuse to block, unless the run has ended."""
@@ -156,7 +168,7 @@ class AsyncBody(Body):
             except MailboxFull:  # to give way is no failure
                 continue
             except Exception as error:  # noqa: BLE001 - nobody waited for it: it is logged, as in any body
-                self.log("an asked call failed", {"call": call.member.name, "error": repr(error)})
+                self.log("an asked call failed", {"call": call.member.name, "error": repr_of(error)})
         for child in self.children:
             if not child.done():
                 await self._end_of(child)

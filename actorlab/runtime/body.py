@@ -16,6 +16,7 @@ from actorlab.errors import (
     LeaseLost,
     MailboxFull,
     NotLeased,
+    repr_of,
 )
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import frame_of
@@ -292,15 +293,15 @@ class Body(Scope):
         """
         asked: Reply[Question] = Reply()
         self.actor.asked_operator(self, question, choices, asked)
-        self.wait(asked)
-        waiting = asked.outcome()
         try:
+            self.wait(asked)
+            waiting = asked.outcome()
             if not self.wait(waiting.reply, FOREVER if timeout is None else timeout):
                 text = f"{self.name} asked {question!r}, and nobody answered within {timeout:g} s"
                 raise TimeoutError(text)
-        finally:
-            self.actor.answered(waiting)
-        return waiting.reply.outcome()
+            return waiting.reply.outcome()
+        finally:  # it may be asked only after this body was cancelled
+            asked.when_done(lambda put: self.actor.answered(put.outcome()))
 
     def record(self, values: dict[str, Any]) -> None:
         """Keep a row of what was measured."""
@@ -456,7 +457,7 @@ class Body(Scope):
             self.wait(call)
             error = call.exception()
             if error is not None and not isinstance(error, MailboxFull):  # to give way is no failure
-                self.log("an asked call failed", {"call": call.member.on(call.target.name), "error": repr(error)})
+                self.log("an asked call failed", {"call": call.member.on(call.target.name), "error": repr_of(error)})
 
     def lent(self, cell: Cell) -> DeviceBusy:
         """Make the error for a device that is lent to a child."""

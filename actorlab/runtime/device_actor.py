@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.driving.in_thread import Driving, InThread
 from actorlab.driving.shape import NO_SHAPE, Shape
 from actorlab.driving.travel import SCALARS
-from actorlab.errors import ActorLabError, ActorStopped, CallTimeout, Cancelled, DeviceFault, DeviceUnavailable
+from actorlab.errors import (
+    ActorLabError,
+    ActorStopped,
+    CallTimeout,
+    Cancelled,
+    DeviceFault,
+    DeviceUnavailable,
+    repr_of,
+    text_of,
+)
 from actorlab.kernel import HOLDER, SYSTEM, URGENT, Message, Reply, Stop, ThreadActor, Ticket
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call, stale
 from actorlab.runtime.cell import DeviceState, LifeMailbox
-from actorlab.runtime.recorder import text_of
 from actorlab.scope import Scope, current
 
 if TYPE_CHECKING:
@@ -278,7 +286,7 @@ class DeviceActor(ThreadActor):
         elif error is not None and self.is_fault(error):
             return self._fail(call, error)
         elif error is not None and not isinstance(error, Exception):
-            text = f"{call.member.on(self.name)} raised {error!r}"
+            text = f"{call.member.on(self.name)} raised {repr_of(error)}"
             wrapped = ActorLabError(text)
             wrapped.__cause__ = error
             error = wrapped

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, Ty
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
-from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, NotLeased
+from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, NotLeased, repr_of
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
@@ -587,13 +587,13 @@ class Lab:
         )
         self.lab_actor.safety.fence_all()
         for actor in list(self._runs.values()):
-            failed = ConfigError(f"{actor.id} ended because the lab failed by a fault of its own: {error!r}")
+            failed = ConfigError(f"{actor.id} ended because the lab failed by a fault of its own: {repr_of(error)}")
             failed.__cause__ = error
             for body in list(actor.bodies.values()):
                 body.fence()
             actor.run.reply.finish(None, failed)
             self.forget(actor)
-        self.refusal = ConfigError(f"lab {self.name!r} has failed by a fault of its own: {error!r}")
+        self.refusal = ConfigError(f"lab {self.name!r} has failed by a fault of its own: {repr_of(error)}")
         self.lab_actor.services.fail(str(self.refusal))
 
     # -- the end

@@ -27,7 +27,7 @@ from actorlab.core.supervision import (
     Tick,
     WakeAt,
 )
-from actorlab.errors import ActorLabError, CallTimeout, ConfigError, DeviceQuarantined, DeviceUnavailable
+from actorlab.errors import ActorLabError, CallTimeout, ConfigError, DeviceQuarantined, DeviceUnavailable, repr_of
 from actorlab.kernel import Reply
 from actorlab.runtime.cell import Cell, DeviceState
 from actorlab.runtime.device_actor import DeviceActor
@@ -435,4 +435,4 @@ def short(error: BaseException | None) -> str:
 
 def wrapped(error: BaseException | None) -> Exception | None:
     """Make an `Exception` of what isn't one, so that a policy can judge it."""
-    return None if error is None else ActorLabError(f"it ended by {error!r}")
+    return None if error is None else ActorLabError(f"it ended by {repr_of(error)}")

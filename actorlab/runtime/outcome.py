@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from actorlab.core.run_state import RunState
-from actorlab.errors import ActorLabError, LeaseLost, RunCancelled, RunTimeout
+from actorlab.errors import ActorLabError, LeaseLost, RunCancelled, RunTimeout, repr_of
 
 if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
@@ -28,7 +28,7 @@ def error_of(actor: RunActor) -> BaseException:
     elif core.cause in (S.CANCELLED, S.TIMED_OUT) and error is None:
         error = stopped_error(actor)
     elif not isinstance(error, Exception):
-        wrapped = ActorLabError(f"{actor.id} raised {error!r}")
+        wrapped = ActorLabError(f"{actor.id} raised {repr_of(error)}")
         wrapped.__cause__ = error
         error = wrapped
     annotate(actor, error)

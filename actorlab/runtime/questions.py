@@ -18,7 +18,7 @@ __all__ = ["Question", "Questions"]
 class Question:
     """One question of a run: `choices` are the answers that it takes, or none: any text."""
 
-    __slots__ = ("asked", "choices", "id", "reply", "subject", "text")
+    __slots__ = ("asked", "choices", "id", "reply", "subject", "text", "withdrawn")
 
     def __init__(self, question_id: int, subject: str, text: str, choices: tuple[str, ...]) -> None:
         self.id = question_id
@@ -27,6 +27,7 @@ class Question:
         self.choices = choices
         self.asked = time.time()
         self.reply: Reply[str] = Reply()
+        self.withdrawn = False
 
     def answer(self, text: str) -> None:
         """Answer it; the first answer counts.
@@ -39,6 +40,11 @@ class Question:
             message = f"{self.text!r} takes {', '.join(self.choices)}, and not {text!r}"
             raise ConfigError(message)
         self.reply.finish(text, None)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it needs no answer any more: it has one, or was taken back."""
+        return self.withdrawn or self.reply.done()
 
     def __repr__(self) -> str:
         return f"<question {self.id} of {self.subject}: {self.text!r}>"
@@ -68,6 +74,7 @@ class Questions:
 
     def withdraw(self, question: Question) -> None:
         """Take a question back, as nobody waits for the answer any more."""
+        question.withdrawn = True
         self._open.pop(question.id, None)
 
     def answer(self, question_id: int, text: str) -> None:

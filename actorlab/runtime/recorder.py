@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.driving.travel import SCALARS
+from actorlab.errors import text_of
 
 if TYPE_CHECKING:
     from actorlab.driving.member import Member
@@ -122,14 +123,6 @@ def shown(arg: Any) -> Any:
 def shown_error(error: BaseException) -> str:
     """Write an error in one line."""
     return text_of(error).splitlines()[0].removesuffix(": ")
-
-
-def text_of(error: BaseException) -> str:
-    """Write an error with its class; its text is a driver's own code, which may fail as well."""
-    try:
-        return f"{type(error).__name__}: {error}".strip()
-    except Exception as failure:  # noqa: BLE001 - the boundary to a driver's code
-        return f"{type(error).__name__}: (its text can't be written: {type(failure).__name__})"
 
 
 def call_in_words(member: Member, args: tuple[Any, ...]) -> str:

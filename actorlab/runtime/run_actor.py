@@ -18,6 +18,7 @@ from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
     Cancelled,
     LeaseTimeout,
+    text_of,
 )
 from actorlab.kernel import Actor, Reply
 from actorlab.options import seconds_until
@@ -291,7 +292,7 @@ class RunActor(Actor):
         step, error = action
         work = self.work[step]
         subject = self.id if self.drawing is None else f"{self.id}/{work.name}"
-        text = f"it failed: {type(error).__name__}: {error}"
+        text = f"it failed: {text_of(error)}"
         question = self.lab.questions_.ask(subject, text, ("retry", "skip", "abort"))
         self.notes.questions += (question,)
         question.reply.when_done(lambda reply: self._decider.post(self._decide, (step, reply.outcome())))

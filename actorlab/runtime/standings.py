@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from actorlab.errors import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -71,10 +73,5 @@ def of_run(run: Run[Any]) -> dict[str, Any]:
 
 
 def error_in_words(error: BaseException | None) -> str | None:
-    """Write an error as the event of its run's end does; its own text is its author's code, and may fail."""
-    if error is None:
-        return None
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception as failure:  # noqa: BLE001 - a boundary: it is the author's code, on the deciding thread
-        return f"{type(error).__name__} (its text can't be shown: {type(failure).__name__})"
+    """Write an error as the event of its run's end does."""
+    return None if error is None else text_of(error)

@@ -683,7 +683,7 @@ def test_an_error_whose_text_fails_spoils_no_snapshot() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert error_in_words(Silent()) == "Silent (its text can't be shown: RuntimeError)"
+    assert error_in_words(Silent()) == "Silent: (its text can't be written: RuntimeError)"
 
 
 def test_a_snapshot_that_fails_is_its_subscribers_error_and_nobody_elses() -> None:

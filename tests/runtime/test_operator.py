@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from actorlab import (
+    ActorLabError,
+    AskDeadlock,
     ConfigError,
     Lab,
     Run,
@@ -15,10 +17,13 @@ from actorlab import (
     RunState,
     RunTimeout,
     ask_operator,
+    emit,
     task,
     workflow,
 )
+from actorlab.runtime.body import Body
 from actorlab.runtime.questions import Question
+from actorlab.runtime.run_actor import RunActor
 
 Until = Callable[[Run[Any], RunState], None]
 
@@ -86,6 +91,61 @@ def test_a_run_that_is_cancelled_takes_its_question_back(lab: Lab) -> None:
     assert lab.questions == ()
 
 
+def test_a_question_is_over_when_it_is_answered_or_taken_back(lab: Lab) -> None:
+    run = lab.start(mounted)
+    (question,) = asked(lab)
+    assert not question.over
+    lab.answer(question.id, "yes")
+    run.result(5)
+    assert question.over
+    run = lab.start(mounted)
+    (question,) = asked(lab)
+    run.cancel("never mind")
+    run.exception(5)
+    assert question.over
+
+
+def test_a_body_cancelled_before_its_question_is_put_leaves_none_behind(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = RunActor.asked_operator
+
+    def cancelled_on_the_way(actor: RunActor, body: Body, *rest: Any) -> None:
+        body.fence("the test took it")  # so it doesn't stay until the question has been put
+        put(actor, body, *rest)
+
+    monkeypatch.setattr(RunActor, "asked_operator", cancelled_on_the_way)
+    heard = lab.events.subscribe(snapshot=False)
+    run = lab.start(lambda: ask_operator("Is the sample in?"))
+    assert run.exception(5) is not None
+    while (event := heard.get(5)) is not None and event.kind != "question":
+        pass
+    assert event is not None, "it was asked nevertheless"
+    assert lab.run(lambda: None) is None  # by now what was posted before is done
+    assert lab.questions == ()
+
+
+def test_on_the_event_loop_nobody_is_asked_and_nothing_is_paused(lab: Lab) -> None:
+    heard = lab.events.subscribe(snapshot=False)
+
+    @task
+    async def asking() -> None:
+        with pytest.raises(AskDeadlock, match=r"used ask_operator\(…\) on the lab's event loop.*spawn"):
+            ask_operator("Is the sample in?")
+        with pytest.raises(AskDeadlock, match=r"used emit\(…, acknowledged=…\) on the lab's event loop"):
+            emit("shift", 3, acknowledged=1.0)
+
+    run = lab.start(asking)
+    assert run.exception(5) is None
+    assert lab.questions == ()
+    kinds: set[str] = set()
+    while (event := heard.get(0.05)) is not None:
+        kinds.add(event.kind)
+        assert event.data.get("state") is not RunState.PAUSED
+    assert "run" in kinds
+    assert not kinds & {"question", "shift"}
+
+
 def test_the_timeout_of_a_run_stands_still_while_a_person_is_asked(lab: Lab) -> None:
     run = lab.start(mounted.options(timeout=0.1))
     (question,) = asked(lab)
@@ -136,6 +196,44 @@ def until_answered(lab: Lab, question: Question) -> None:
     """Wait until the question is no longer among the open ones."""
     question.reply.result(5)
     lab.ask(lambda: None)
+
+
+class MuteError(Exception):
+    """An error that can't be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
+class MuteInterruptError(BaseException):
+    """One that isn't an `Exception`."""
+
+    __repr__ = MuteError.__repr__
+    __str__ = __repr__
+
+
+def test_a_failure_that_cannot_be_shown_is_decided_like_any_other(lab: Lab) -> None:
+    def body() -> None:
+        raise MuteError
+
+    run = lab.start(task(body).options(on_failure="pause"))
+    (question,) = asked(lab)
+    assert question.text == "it failed: MuteError: (its text can't be written: RuntimeError)"
+    lab.answer(question.id, "abort")
+    assert isinstance(run.exception(5), MuteError)
+    assert lab.run(lambda: 3) == 3, "the lab goes on"
+
+
+def test_what_is_no_exception_and_cannot_be_shown_fails_its_run_only(lab: Lab) -> None:
+    def body() -> None:
+        raise MuteInterruptError
+
+    error = lab.start(body).exception(5)
+    assert isinstance(error, ActorLabError)
+    assert "raised MuteInterruptError(…)" in str(error)
+    assert lab.run(lambda: 3) == 3, "the lab goes on"
 
 
 def test_abort_lets_it_fail_and_the_devices_are_made_safe(lab: Lab) -> None:
