@@ -21,6 +21,7 @@ from actorlab.errors import (
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import ask_held, call_held
+from actorlab.runtime.cycles import refuse_cycle
 from actorlab.runtime.listening import end_streams
 from actorlab.scope import Scope
 
@@ -425,7 +426,7 @@ class Body(Scope):
         me = get_ident()
         self.awaited[me] = run
         try:
-            self.actor.lab.refuse_cycle(self, run)
+            refuse_cycle(self, run)
             self.wait(run.reply, FOREVER if timeout is None else timeout)
         finally:
             self.awaited.pop(me, None)

@@ -332,7 +332,7 @@ class Interlocks:
     def _holders(self, watch: Watch) -> list[RunActor]:
         """Return the root runs that hold one of an interlock's devices, by themselves or by a run below them."""
         found: dict[str, RunActor] = {}
-        for actor in self._lab.under_way():
+        for actor in self._lab.book.under_way:
             if actor.core.state is not S.WAITING and any(map(watch.covers, actor.cells)):
                 root = topmost(actor)
                 found[root.id] = root
@@ -341,7 +341,7 @@ class Interlocks:
     def _resume_runs(self) -> None:
         """Resume the runs that stand still for an interlock, unless another one wants them to."""
         wanted = {run.id for watch in self._pausing for run in self._holders(watch)}
-        for run in self._lab.under_way():
+        for run in self._lab.book.under_way:
             ours = run.core.state in (S.PAUSING, S.PAUSED) and isinstance(run.core.pause_reason, Standstill)
             if ours and run.parent is None and run.id not in wanted:
                 self._decider.then(run.on, ev.Resume())

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
-import time
-from collections import deque
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, cast, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
-from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, NotLeased, repr_of
+from actorlab.errors import ConfigError, NotLeased
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
-from actorlab.runtime.cell import Cell
+from actorlab.runtime.closing import LabEnd
 from actorlab.runtime.decider import Decider
 from actorlab.runtime.devices import Devices
 from actorlab.runtime.events import EventLog
@@ -28,7 +24,7 @@ from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.loop import LabLoop
 from actorlab.runtime.making import RunMaker
 from actorlab.runtime.questions import Question, Questions
-from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.run_book import RunBook
 from actorlab.runtime.standings import Standing, standings
 from actorlab.runtime.status import DeviceStatus, status_of
 from actorlab.runtime.workers import Workers
@@ -43,9 +39,10 @@ if TYPE_CHECKING:
     from actorlab.core.restart import RestartPolicy
     from actorlab.core.supervision import Strategy
     from actorlab.dispatch import Dispatcher
-    from actorlab.runtime.cell import DeviceState
+    from actorlab.runtime.cell import Cell, DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.run import Run
+    from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.service import Service, ServiceGroup
 
 __all__ = ["Lab"]
@@ -55,13 +52,8 @@ D = TypeVar("D")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-FINISHED_KEPT: Final = 1000
-"""So many runs that have ended are kept to be looked at, …"""
-STEPS_KEPT: Final = 20_000
-"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays."""
-CLOSING: Final = 5.0
-"""Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
-monotonic = time.monotonic
+LOOKING: Final = 5.0
+"""So many seconds a look at what the deciding thread knows may take: it never waits, so more would be our bug."""
 
 
 class Lab:
@@ -89,7 +81,8 @@ class Lab:
             raise ConfigError(text)
         self.name = name
         self.cancel_grace = cancel_grace
-        self.decider = Decider(f"actorlab {name}", self._panic)
+        self.ending = LabEnd(self)
+        self.decider = Decider(f"actorlab {name}", self.ending.fail)
         self.observers = Workers(f"actorlab {name}: observers", self.decider)
         self.events = EventLog(self.decider, self.observers, self._standings)
         self.timetable = Timetable(self.decider, self.observers)
@@ -103,20 +96,7 @@ class Lab:
         self.cells = self.inventory.cells
         self.questions_ = Questions(self.events)
         self.maker = RunMaker(self)
-        self._runs: dict[str, RunActor] = {}
-        self._finished: deque[Run[Any]] = deque()
-        self._steps_kept = 0
-        self._closing = False
-        self._closed = False
-        # Whoever comes second waits until the lab is closed; a mailbox wouldn't do, as its reader ends meanwhile.
-        self._ending = threading.RLock()
-        self._stopped_itself = ""
-        self._culprit: BaseException | None = None
-        self.exit_code = 0
-        """With what a program that ran this lab should exit: 1 if a service has stopped it."""
-        self._broken: BaseException | None = None
-        self.refusal: ConfigError | None = None
-        """Why no more runs may begin; written by the deciding thread only."""
+        self.book = RunBook()
         self.decider.start()
 
     @classmethod
@@ -301,10 +281,7 @@ class Lab:
     @property
     def runs(self) -> tuple[Run[Any], ...]:
         """Return the runs that haven't ended, and the newest of those that have."""
-        return (*self._finished, *self._running())
-
-    def _running(self) -> tuple[Run[Any], ...]:
-        return self.ask(lambda: tuple(actor.run for actor in self._runs.values()))
+        return self.ask(lambda: self.book.runs)
 
     def get(self, run_id: str) -> Run[Any]:
         """Return a run by its id, such as "sweep#3".
@@ -450,7 +427,7 @@ class Lab:
         reason, reply = argument
         self.lab_actor.safety.emergency(reason, reply)
         self.lab_actor.services.stop_all(f"emergency stop: {reason}")
-        for actor in list(self._runs.values()):
+        for actor in self.book.under_way:
             actor.stop_at_once(reason)
 
     def later(
@@ -469,7 +446,7 @@ class Lab:
 
     def _standings(self) -> Iterator[Standing]:
         """Say how everything stands; for the deciding thread."""
-        yield from standings(self.cells.values(), (*self._finished, *(actor.run for actor in self._runs.values())))
+        yield from standings(self.cells.values(), self.book.runs)
         yield from self.lab_actor.services.standings()
 
     @cached_property
@@ -507,94 +484,18 @@ class Lab:
 
     # -- what the actors use
 
-    def register(self, actor: RunActor) -> None:
-        """Take note of a run that begins; for the deciding thread."""
-        self._runs[actor.id] = actor
-
-    def under_way(self) -> tuple[RunActor, ...]:
-        """Return the supervisors of the runs that haven't ended; for the deciding thread."""
-        return tuple(self._runs.values())
-
-    def forget(self, actor: RunActor) -> None:
-        """Take note of a run that has ended; for the deciding thread."""
-        self._runs.pop(actor.id, None)
-        self._finished.append(actor.run)
-        self._steps_kept += len(actor.work)
-        while len(self._finished) > FINISHED_KEPT or (self._steps_kept > STEPS_KEPT and len(self._finished) > 1):
-            self._steps_kept -= len(self._finished.popleft().supervisor.work)
-
-    def drop(self, run: Run[Any]) -> None:
-        """Keep a run no longer; for the deciding thread."""
-        if run in self._finished:
-            self._finished.remove(run)
-            self._steps_kept -= len(run.supervisor.work)
-
-    def still_serves(self, actor: RunActor) -> bool:
-        """Tell whether a run may begin in a lab that closes: a service lives on until its turn comes."""
-        return self._broken is None and actor.parent is not None and self.lab_actor.services.owns(actor)
-
     def ask(self, function: Callable[[], R]) -> R:
         """Have something looked up by the deciding thread, and wait for it."""
-        if self.decider.here or self._closed:
+        if self.decider.here or self.ending.over:
             return function()
         reply: Reply[R] = Reply()
         self.decider.post(lambda _: answer(reply, function))
-        return reply.result(CLOSING)
-
-    def refuse_cycle(self, body: Body, run: Run[Any]) -> None:
-        """Refuse a wait that could never end.
-
-        Raises:
-            AskDeadlock: what is waited for waits for this body's run.
-
-        """
-        mine = body.actor
-        path = [mine.id]
-        todo = [run.supervisor]
-        seen: set[int] = set()
-        while todo:
-            actor = todo.pop()
-            if id(actor) in seen:
-                continue
-            seen.add(id(actor))
-            path.append(actor.id)
-            if actor is mine or actor in ancestors(mine):
-                text = (
-                    f"{' -> '.join(path)}: this wait could never end, since {actor.id} waits for the end of {mine.id}"
-                )
-                raise AskDeadlock(text)
-            for other in list(actor.bodies.values()):
-                todo.extend(awaited.supervisor for awaited in list(other.awaited.values()))
+        return reply.result(LOOKING)
 
     def check_open(self) -> None:
         """Raise `ConfigError` if nothing may begin any more; from any thread."""
         self.lab_actor.refuse_in_fork()
-        if self._broken is not None:
-            text = f"lab {self.name!r} has failed by a fault of its own and is closed: {self._broken!r}"
-            raise ConfigError(text) from self._broken
-        if self._closing:
-            why = f", since it stopped itself: {self._stopped_itself}" if self._stopped_itself else ": make a new one"
-            text = f"lab {self.name!r} is closed{why}"
-            raise ConfigError(text)
-
-    def _panic(self, error: BaseException) -> None:
-        """Do what is left when a decision itself has failed: that is our bug. It uses no core."""
-        if self._broken is not None:
-            return
-        self._broken = error
-        logging.getLogger("actorlab").critical(
-            "lab %s: a decision failed; all devices are fenced", self.name, exc_info=error
-        )
-        self.lab_actor.safety.fence_all()
-        for actor in list(self._runs.values()):
-            failed = ConfigError(f"{actor.id} ended because the lab failed by a fault of its own: {repr_of(error)}")
-            failed.__cause__ = error
-            for body in list(actor.bodies.values()):
-                body.fence()
-            actor.run.reply.finish(None, failed)
-            self.forget(actor)
-        self.refusal = ConfigError(f"lab {self.name!r} has failed by a fault of its own: {repr_of(error)}")
-        self.lab_actor.services.fail(str(self.refusal))
+        self.ending.check_open()
 
     # -- the end
 
@@ -605,9 +506,7 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end(None if error is None else f"the lab's block was left by {type(error).__name__}")
-        if self._stopped_itself and error is None:  # it mustn't look like a success
-            text = f"lab {self.name!r} stopped itself: {self._stopped_itself}"
-            raise ActorLabError(text) from self._culprit
+        self.ending.tell_block(error)
 
     async def __aenter__(self) -> Self:
         return self
@@ -621,129 +520,17 @@ class Lab:
         """Cancel what runs and disconnect everything, within `timeout` seconds or the sum of the bounds."""
         self._end("the lab was closed", timeout)
 
-    def stop_itself(self, reason: str, culprit: BaseException | None) -> None:
-        """Close the lab, as a service that it can't do without has given up; for the deciding thread."""
-        if self._stopped_itself:
-            return
-        self._stopped_itself, self._culprit, self.exit_code = reason, culprit, 1
-        self.events.add("lab", "stopped", why=reason)
-        self._closing = True
-        for run in self._last_runs(at_once=True):
-            run.cancel(f"the lab stops, since {reason}")
-        threading.Thread(target=self.close, daemon=True, name=f"actorlab {self.name}: closing").start()
+    @property
+    def exit_code(self) -> int:
+        """Return with what a program that ran this lab should exit: 1 if a service has stopped it."""
+        return self.ending.exit_code
 
     def _end(self, reason: str | None, timeout: float | None = None) -> None:
-        """Wait for the runs, or cancel them for a reason; then stop the devices, the threads, and say what wouldn't."""
-        if self._closed or os.getpid() != self.lab_actor.pid:
-            return
-        self._closing = True
-        with self._ending:
-            if not self._closed:
-                self._end_all(reason, timeout)
-
-    def _end_all(self, reason: str | None, timeout: float | None) -> None:
-        try:
-            if reason is None:
-                self._await_runs()
-        except BaseException:
-            reason = "Ctrl-C"
-            raise
-        finally:
-            self._stop(reason, timeout)
-
-    def _await_runs(self) -> None:
-        while running := self.ask(lambda: self._last_runs(at_once=False)):
-            for run in running:
-                run.reply.wait()
-
-    def _last_runs(self, *, at_once: bool) -> tuple[Run[Any], ...]:
-        """Return the runs that haven't ended, but those of services; if there are none no more may begin.
-
-        For the deciding thread.
-        """
-        owns = self.lab_actor.services.owns
-        running = tuple(actor.run for actor in self._runs.values() if not owns(actor))
-        if at_once or not running:
-            self.refusal = ConfigError(f"lab {self.name!r} is closed: make a new one")
-        return running
-
-    def _stop(self, reason: str | None, timeout: float | None) -> None:
-        safe = sum(cell.config.safe_timeout for cell in self.cells.values())
-        serving = self.cancel_grace if self.lab_actor.services.any else 0.0
-        bound = self.cancel_grace + serving + safe + CLOSING if timeout is None else timeout
-        until = monotonic() + bound
-        if reason is not None:
-            self._cancel_runs(reason, until - (serving if timeout is None else timeout / 2))
-        self._stop_services(until)
-        self.decider.post(self.lab_actor.interlocks.close)
-        self.lab_actor.lives.stop_devices(until - monotonic())
-        lost: tuple[str, ...] = tuple(self.cells)
-        if self.lab_actor.lives.stopped.wait(max(0.1, until - monotonic())):
-            lost = self.lab_actor.lives.stopped.outcome()
-        self._close_threads(lost)
-
-    def _cancel_runs(self, reason: str, until: float) -> None:
-        """Cancel all runs and wait for their ends; if time runs out, make all devices safe without waiting for them."""
-        running = self.ask(lambda: self._last_runs(at_once=True))
-        for run in running:
-            run.cancel(reason)
-        for run in running:
-            run.reply.wait(max(0.0, until - monotonic()))
-        if not all(run.done() for run in running):
-            bound = max((cell.config.safe_timeout for cell in self.cells.values()), default=0.0)
-            self.emergency_stop(reason).wait(min(bound, max(0.1, until - monotonic())))
-
-    def _stop_services(self, until: float) -> None:
-        """End the services, with at most half of the time that is left, and say which were abandoned."""
-        if self._broken is not None:
-            return
-        services = self.lab_actor.services
-        seconds = max(0.0, min(self.cancel_grace, (until - monotonic()) / 2))
-        services.close(seconds)
-        bound = max((cell.config.safe_timeout for cell in self.cells.values()), default=0.0)
-        if services.stopped.wait(min(seconds + bound + 1.0, max(0.1, until - monotonic()))):
-            for name in services.stopped.outcome():
-                logging.getLogger("actorlab").error("%s was abandoned: %s", name, services.told_abandoned(name))
-
-    def _close_threads(self, lost: tuple[str, ...]) -> None:
-        self.ask(self._close_log)
-        self.workers.close()
-        if not self.loop.close():
-            logging.getLogger("actorlab").error("lab %s: a body blocks the event loop, and doesn't end", self.name)
-        self.decider.close()
-        self.decider.thread.join(CLOSING)
-        self._closed = True
-        for cell in list(self.cells.values()):
-            if cell.name not in lost and cell.actor is not None and cell.actor.thread is not None:
-                cell.actor.thread.join(CLOSING)
-        late = [*self.workers.join(0.1), *self.observers.join(0.1), *self.lab_actor.interlocks.join(0.1)]
-        for name in lost:
-            logging.getLogger("actorlab").error(
-                "%s was given up: %s", name, self.cells[name].why if name in self.cells else ""
-            )
-        for thread in late:
-            logging.getLogger("actorlab").error("%s still runs what doesn't end", thread.name)
-
-    def _close_log(self) -> None:
-        """Tell the last events, drop the calls that are to come, and end what calls back; for the deciding thread."""
-        self.lab_actor.close()
-        self.timetable.close()
-        self.events.close()
-        # Callbacks for the last events are on their way to the observers' threads: those end behind them.
-        self.decider.post(lambda _: self.observers.close())
+        """Wait for the runs, or cancel them for a reason; then end everything else."""
+        self.ending.end(reason, timeout)
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"
-
-
-def ancestors(actor: RunActor) -> list[RunActor]:
-    """Return the runs that wait for this one's end, since it is their child."""
-    found: list[RunActor] = []
-    parent = actor.parent
-    while parent is not None:
-        found.append(parent)
-        parent = parent.parent
-    return found
 
 
 def answer(reply: Reply[R], function: Callable[[], R]) -> None:

@@ -39,7 +39,7 @@ class LabActor(Actor):
         self.interlocks = Interlocks(lab, decider, events, cells)
         self.leases = Leases(decider, cells, limits, self.interlocks.standstill)
         self.lives = Lives(decider, events, self._helpers, cells, self.leases)
-        self.lives.escalate = lab.stop_itself
+        self.lives.escalate = lab.ending.stop_itself
         self.limits = CallLimits(decider, self._helpers, self.leases, self.lives)
         self.safety = Safety(decider, events, self._helpers, cells, self.leases, self.lives)
         self.services = Services(lab, decider, events, self.lives)

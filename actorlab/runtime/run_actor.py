@@ -346,7 +346,7 @@ class RunActor(Actor):
             deeds[action.__class__](self, action)
 
     def _begin(self, _: Any) -> None:
-        self.lab.register(self)
+        self.lab.book.begin(self)
         events = self.lab.events
         if events.heard:
             events.tell(self.id, "run", {"state": S.WAITING, "devices": [cell.name for cell in self.cells]})
@@ -355,7 +355,7 @@ class RunActor(Actor):
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
                 self.on(ev.Stopped(S.CANCELLED, self.parent.core.reason or "the run that started it has ended"))
                 return
-        if (refusal := self.lab.refusal) is not None and not self.lab.still_serves(self):
+        if (refusal := self.lab.ending.refusal) is not None and not self.lab.ending.lets_begin(self):
             self.on(ev.Refused(refusal))
             return
         if self.options.lease_timeout is not None and self.cells:
@@ -433,7 +433,7 @@ class RunActor(Actor):
 
     def _replace_others(self) -> None:
         """Cancel the other runs with the same key: they have to end before this one has its lease."""
-        for other in self.lab.under_way():
+        for other in self.lab.book.under_way:
             if other is not self and other.parent is None and other.options.key == self.options.key:
                 other.on(ev.Stopped(S.CANCELLED, f"{self.id} replaces it"))
 
@@ -700,7 +700,7 @@ class RunActor(Actor):
             self._tell_progress(None)
             told = error_in_words(error)
             events.tell(self.id, "run", {"state": action.state, "error": told})
-        self.lab.forget(self)
+        self.lab.book.end(self)
         if self.parent is not None:
             self.parent.child_ended(self)
         run, on_end = self.run, self.on_end

@@ -245,8 +245,8 @@ class Services:
         self._handle(group, Serve(served.name, served.policy))
 
     def _refuse_if_closing(self) -> None:
-        if self._lab.refusal is not None:
-            raise ConfigError(str(self._lab.refusal)) from self._lab.refusal
+        if self._lab.ending.refusal is not None:
+            raise ConfigError(str(self._lab.ending.refusal)) from self._lab.ending.refusal
 
     def _make_way(self, name: str) -> None:
         """Forget a service whose name is wanted for another one, if it rests.
@@ -313,7 +313,7 @@ class Services:
                 case Refuse(reason):
                     refused.append(reason)
                 case StopLab(name, reason):
-                    self._lab.stop_itself(reason, group.core.standing(name).error)
+                    self._lab.ending.stop_itself(reason, group.core.standing(name).error)
                 case Closed(abandoned):
                     self._lost += abandoned
                     self._decider.then(self._close_next)
@@ -367,7 +367,7 @@ class Services:
             return
         served.awaits_devices = False
         gone = [name for name in served.devices if name not in self._lab.cells]
-        if self._lab.refusal is not None:
+        if self._lab.ending.refusal is not None:
             self._decider.then(self._tell, (served, Ended(served.name, cancelled=CLOSING)))
         elif gone:
             text = f"{served.name} needs {', '.join(gone)}, which this lab doesn't have any more"
@@ -382,7 +382,7 @@ class Services:
         served.supervisor = life
         served.lives += (life.run,)
         if len(served.lives) > LIVES_KEPT:
-            self._lab.drop(served.lives[0])
+            self._lab.book.drop(served.lives[0])
             served.lives = served.lives[1:]
         life.post()
 
@@ -413,7 +413,7 @@ class Services:
             return Abandoned(served.name, reason, failure)
         if core.cause is RunState.CANCELLED:
             return Ended(served.name, cancelled=f"{life.id} was cancelled: {core.reason}")
-        if self._lab.refusal is not None:
+        if self._lab.ending.refusal is not None:
             return Ended(served.name, failure if core.begun else None, cancelled=CLOSING)
         return Ended(served.name, failure)
 
@@ -476,7 +476,7 @@ class Services:
 
     def _force(self, _: Any) -> None:
         """Let nobody wait any longer for what the services have left."""
-        for actor in self._lab.under_way():
+        for actor in self._lab.book.under_way:
             if self.owns(actor):
                 self._decider.then(actor.on, ev.Stopped(RunState.CANCELLED, CLOSING, hurry=True))
                 self._decider.then(actor.on, ev.GraceOver())

@@ -10,6 +10,7 @@ from actorlab.errors import ConfigError
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.several import watching
 from actorlab.runtime.body import Body
+from actorlab.runtime.cycles import refuse_cycle
 from actorlab.runtime.run import Run
 from actorlab.runtime.subscriptions import wait_in_scope
 from actorlab.scope import current
@@ -79,4 +80,4 @@ def refuse_cycles(runs: list[Run[Any]]) -> None:
     scope = current.get()
     if isinstance(scope, Body):
         for run in runs:
-            scope.actor.lab.refuse_cycle(scope, run)
+            refuse_cycle(scope, run)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actorlab import Lab, task, workflow
-from actorlab.runtime import lab as lab_module
+from actorlab.runtime import run_book
 from actorlab.runtime.decider import Decider
 from actorlab.runtime.workers import IN_A_ROW, Workers
 
@@ -90,7 +90,7 @@ def test_what_wakes_other_threads_is_done_after_all_else_that_follows(decider: D
 
 
 def test_large_workflows_that_have_ended_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab_module, "STEPS_KEPT", 5)
+    monkeypatch.setattr(run_book, "STEPS_KEPT", 5)
 
     @workflow
     def three() -> None:

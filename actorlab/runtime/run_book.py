@@ -1,0 +1,54 @@
+"""Keep a lab's runs: those under way, and the newest of those that have ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from actorlab.runtime.run import Run
+    from actorlab.runtime.run_actor import RunActor
+
+__all__ = ["RunBook"]
+
+FINISHED_KEPT: Final = 1000
+"""So many runs that have ended are kept to be looked at, …"""
+STEPS_KEPT: Final = 20_000
+"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays."""
+
+
+class RunBook:
+    """The runs of a lab, in the order in which they began or ended; for the deciding thread."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, RunActor] = {}
+        self._ended: deque[Run[Any]] = deque()
+        self._steps = 0
+
+    @property
+    def under_way(self) -> tuple[RunActor, ...]:
+        """Return the supervisors of the runs that haven't ended."""
+        return tuple(self._begun.values())
+
+    @property
+    def runs(self) -> tuple[Run[Any], ...]:
+        """Return the newest runs that have ended, and those that haven't."""
+        return (*self._ended, *[actor.run for actor in self._begun.values()])
+
+    def begin(self, actor: RunActor) -> None:
+        """Take note of a run that begins."""
+        self._begun[actor.id] = actor
+
+    def end(self, actor: RunActor) -> None:
+        """Take note of a run that has ended, and forget the oldest."""
+        self._begun.pop(actor.id, None)
+        self._ended.append(actor.run)
+        self._steps += len(actor.work)
+        while len(self._ended) > FINISHED_KEPT or (self._steps > STEPS_KEPT and len(self._ended) > 1):
+            self._steps -= len(self._ended.popleft().supervisor.work)
+
+    def drop(self, run: Run[Any]) -> None:
+        """Keep a run that has ended no longer."""
+        if run in self._ended:
+            self._ended.remove(run)
+            self._steps -= len(run.supervisor.work)
