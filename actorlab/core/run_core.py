@@ -121,6 +121,9 @@ class RunSpec(NamedTuple):
     """Steps whose failure pauses the run, until an operator has decided what is to become of them."""
     late: Mapping[int, None] = NOTHING
     """Units that have to be drawn first: `StartBody` comes for each once to draw it, and once to run what is drawn."""
+    passed: Mapping[int, RunState] = NOTHING
+    """Steps that this execution goes past, with the state they have: what an earlier one, which was interrupted, did or
+    what is left out now."""
 
 
 class RunCore:
@@ -238,11 +241,9 @@ class RunCore:
         self._start_clock(now)
         if event.pause:
             self._pause(Pause(event.pause), now)
-        ready = self._countdown.ready()
-        if not ready:
+        self._start_all(self._countdown.ready(), now)
+        if not self._active:
             self._settle_if_still(now)
-        for step in ready:
-            self._start(step, now)
 
     def _refused(self, event: Refused, now: float) -> None:
         del now
@@ -263,6 +264,25 @@ class RunCore:
             self._out.append(SetTimer(left, Stopped(S.TIMED_OUT, reason, counted=True)))
 
     # -- steps
+
+    def _start_all(self, ready: list[int], now: float) -> None:
+        for step in ready if not self.spec.passed else self._go_past(ready, self.spec.passed):
+            self._start(step, now)
+
+    def _go_past(self, ready: list[int], passed: Mapping[int, RunState]) -> list[int]:
+        """Return the steps that begin instead of these, as some are done or left out."""
+        self.begun = True
+        beginning: list[int] = []
+        for step in ready:  # grows while it is walked
+            if step not in passed:
+                beginning.append(step)
+                continue
+            self._move_step(step, passed[step])
+            if passed[step] is not S.SUCCEEDED:
+                for skipped in self._countdown.skip(step):
+                    self._move_step(skipped, S.SKIPPED)
+            ready.extend(self._countdown.ended(step))
+        return sorted(beginning)
 
     def _start(self, step: int, now: float) -> None:
         if step in self._late:
@@ -294,8 +314,7 @@ class RunCore:
             self._move_step(step, S.CANCELLED)
         elif error is None and not alarmed:
             self._move_step(step, S.SUCCEEDED)
-            for ready in self._countdown.ended(step):
-                self._start(ready, now)
+            self._start_all(self._countdown.ended(step), now)
             if self.spec.windows:
                 self._open_windows(step)
         elif alarmed:
@@ -351,8 +370,7 @@ class RunCore:
                 self._move_step(event.step, S.FAILED)  # it has, and the run goes on without it
                 for skipped in self._countdown.skip(event.step):
                     self._move_step(skipped, S.SKIPPED)
-                for ready in self._countdown.ended(event.step):
-                    self._start(ready, now)
+                self._start_all(self._countdown.ended(event.step), now)
             case "abort":
                 self._step_failed(event.step, S.FAILED, error, now)
             case _:
@@ -425,8 +443,7 @@ class RunCore:
             self._move_step(skipped, S.SKIPPED)
         if self.spec.keep_going and self.state is not S.CANCELLING:
             self._fix(S.FAILED, "", error, step)
-            for ready in self._countdown.ended(step):
-                self._start(ready, now)
+            self._start_all(self._countdown.ended(step), now)
         else:
             self._stop(S.FAILED, f"step {step} failed", error, step)
 

@@ -110,7 +110,7 @@ class World:
         self.bodies: dict[int, int] = {}
         self.strays: list[tuple[int, int]] = []
         self.alarmed: dict[int, float] = {}
-        self.good: list[int] = []
+        self.good = [step for step, state in spec.passed.items() if state is S.SUCCEEDED]
         self.standing: list[int] = []
         self.held = False
         self.children = 0
@@ -118,7 +118,7 @@ class World:
         self.cleanup: int | None = None
         self.making_safe = ""
         self.undecided: list[int] = []
-        self.left_out = False
+        self.left_out = S.SKIPPED in spec.passed.values()
         self.phase = 0
         self.ran = 0.0  # seconds, pauses apart
         self.ran_before: dict[int, float] = {}  # the same, when a step began
@@ -266,7 +266,8 @@ class World:
                 self.states.append(new)
             case StepMoved(step, old, new):
                 assert old is self.steps.get(step, S.WAITING)
-                assert new in LEGAL[old], f"a step can't go from {old} to {new}"
+                gone_past = old is S.WAITING and self.spec.passed.get(step) is new
+                assert new in LEGAL[old] or gone_past, f"a step can't go from {old} to {new}"
                 self.steps[step] = new
             case SetTimer(seconds, event):
                 assert seconds >= 0
@@ -323,6 +324,7 @@ class World:
         assert not self.phase
         assert step not in self.bodies, "a step has one body at a time"
         assert attempt == self.attempts.get(step, 0) + 1
+        assert step not in self.spec.passed
         loose = self.spec.plan.loose[step] if self.spec.plan.loose else ()
         for parent in self.spec.plan.parents[step]:
             assert parent in self.good or (parent in loose and self.steps[parent].terminal)
@@ -348,7 +350,7 @@ class World:
             assert not self.attempts
             assert not any(kind in self.kinds() for kind in (Fence, StartCleanup, MakeSafe))
             return
-        expected = list(reversed(range(spec.cleanups))) if self.attempts else []
+        expected = list(reversed(range(spec.cleanups))) if self.attempts or spec.passed else []
         assert cleanups == (expected[: len(cleanups)] if self.hurried else expected)
         made_safe = [action.device for action in self.deeds if isinstance(action, MakeSafe)]
         if state is S.SUCCEEDED:
@@ -986,9 +988,11 @@ def specs(draw: st.DrawFn) -> RunSpec:
         devices=("laser", "meter", "oven")[: draw(st.integers(0, 3))],
         keep_going=draw(st.booleans()),
         asking=dict.fromkeys(draw(some)) if draw(st.booleans()) else {},
+        passed={step: draw(past) for step in draw(some) if step < size} if draw(st.booleans()) else {},
     )
 
 
+past = st.sampled_from((S.SUCCEEDED, S.SUCCEEDED, S.SKIPPED))
 errors = st.sampled_from((None, None, None, None, FAULT, FAULT, LOST, ConfigError("no"), Cancelled("…")))
 faults = st.sampled_from((None, FAULT))
 pauses = st.sampled_from(("", "", "", "not yet"))
@@ -1112,6 +1116,35 @@ TestAnyWorld.settings = settings(max_examples=400, stateful_step_count=40)
 
 
 # An operator decides
+
+
+# Going on after an interruption
+
+
+def test_what_was_done_before_is_gone_past() -> None:
+    world = World(RunSpec(FORK, passed={0: S.SUCCEEDED, 2: S.SUCCEEDED}))
+    assert world.tell(Begun(), Granted()) == [StartBody(1, 1)]
+    assert world.tell(BodyEnded(1, 1)) == [StartBody(3, 1)]
+
+
+def test_what_comes_after_a_step_that_is_done_once_more_is_not_done_again() -> None:
+    world = begun(CHAIN, passed={1: S.SUCCEEDED})
+    assert StartBody(0, 1) in world.deeds
+    assert StartBody(2, 1) in world.tell(BodyEnded(0, 1))
+
+
+def test_a_run_of_which_nothing_is_left_cleans_up_and_succeeds() -> None:
+    world = begun(CHAIN, passed=dict.fromkeys(range(3), S.SUCCEEDED), cleanups=1)
+    world.finish()
+    assert world.state() is S.SUCCEEDED
+    assert StartCleanup(0) in world.deeds
+
+
+def test_what_needs_a_step_that_is_left_out_is_left_out_too() -> None:
+    world = begun(FORK, passed={0: S.SKIPPED})
+    world.finish()
+    assert [world.core.step_state(step) for step in range(4)] == [S.SKIPPED, S.SUCCEEDED, S.SKIPPED, S.SUCCEEDED]
+    assert world.state() is S.SUCCEEDED
 
 
 def failed(plan: Plan = ONE, **known: Any) -> World:

@@ -1,0 +1,173 @@
+"""Decide how an interrupted run goes on: what its record answers, what is done again, and what a person must decide.
+
+A resumed run has the values of the steps that had finished, and never the state of its devices: they have begun new
+lives since, and were made safe. So a step that relies on what a finished one had set up may not begin by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from actorlab.core.run_state import RunState
+
+__all__ = ["DEVICES", "Doubt", "OnResume", "PastStep", "Resumption", "Was", "decide"]
+
+OnResume: TypeAlias = Literal["redo", "skip", "ask", "abort"]
+Was: TypeAlias = Literal["finished", "left_out", "in_flight", "not_begun"]
+
+REDO: Final = "redo"
+SKIP: Final = "skip"
+GO_ON: Final = "go on"
+AGAIN: Final = "again"
+ALL_AGAIN: Final = "all again"
+ABORT: Final = "abort"
+
+NO_ANSWERS: Final[Mapping[int, str]] = {}
+NAMED: Final = 3
+"""So many steps are named in a question."""
+DEVICES: Final = -1
+"""The number of the doubt that isn't about one step, but about devices."""
+
+
+class PastStep(NamedTuple):
+    """What is known of a step of an interrupted run.
+
+    `uses` are all its devices, `changes` those it takes for itself. A `repeatable` one has retries, or is idempotent. A
+    `unit` is a run of its own, and decides over its own steps. A `windowed` one had to start soon after another's end.
+    """
+
+    name: str
+    was: Was
+    uses: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    on_resume: OnResume | None = None
+    repeatable: bool = False
+    unit: bool = False
+    windowed: bool = False
+
+
+class Doubt(NamedTuple):
+    """A question that only a person can answer: about a step, or about devices (`step` is -1)."""
+
+    step: int
+    text: str
+    choices: tuple[str, ...]
+
+
+class Resumption(NamedTuple):
+    """How a run goes on: the steps it goes past, the questions that are open, and why it doesn't go on at all."""
+
+    passed: dict[int, RunState]
+    doubts: tuple[Doubt, ...] = ()
+    refusal: str = ""
+
+
+def decide(
+    steps: Sequence[PastStep], answers: Mapping[int, str] = NO_ANSWERS, again_from: int | None = None
+) -> Resumption:
+    """Return how a run goes on, given the answers to the doubts so far, by the numbers of their steps.
+
+    With `again_from` that step and all that are written after it are done again, whatever they were.
+    """
+    steps = [
+        anew(step) if again_from is not None and number >= again_from else step for number, step in enumerate(steps)
+    ]
+    passed = {n: RunState.SKIPPED for n, step in enumerate(steps) if step.was == "left_out"}
+    passed |= {n: RunState.SUCCEEDED for n, step in enumerate(steps) if step.was == "finished"}
+    doubts: list[Doubt] = []
+    for number, step in enumerate(steps):
+        if step.was != "in_flight" or step.unit:
+            continue
+        match answers.get(number) or step.on_resume or ("redo" if step.repeatable else "ask"):
+            case "redo":
+                pass
+            case "skip":
+                passed[number] = RunState.SKIPPED
+            case "abort":
+                return Resumption(passed, refusal=f"{step.name} was under way when the run was interrupted")
+            case _:
+                doubts.append(doubt_of_step(number, step))
+    for number in redone(steps, passed):
+        del passed[number]
+    return doubt_of_devices(steps, passed, doubts, answers)
+
+
+def anew(step: PastStep) -> PastStep:
+    """Return a step as if it had never begun, and may begin: somebody has said so."""
+    return step._replace(was="not_begun", repeatable=True, windowed=False)
+
+
+def redone(steps: Sequence[PastStep], passed: Mapping[int, RunState]) -> list[int]:
+    """Return the finished steps that are done again, since they are marked so and share a device with what begins."""
+    marked = [n for n in passed if steps[n].was == "finished" and steps[n].on_resume == "redo"]
+    needed = {device for n, step in enumerate(steps) if n not in passed for device in step.uses}
+    again: list[int] = []
+    while found := [n for n in marked if n not in again and needed.intersection(steps[n].uses)]:
+        again += found
+        needed.update(device for n in found for device in steps[n].uses)
+    return again
+
+
+def doubt_of_step(number: int, step: PastStep) -> Doubt:
+    """Ask what becomes of a step of which nobody knows how far it came."""
+    text = f"{step.name} was under way when the run was interrupted, and may have acted: do it again, or leave it out?"
+    return Doubt(number, text, (REDO, SKIP, ABORT))
+
+
+def doubt_of_devices(
+    steps: Sequence[PastStep], passed: dict[int, RunState], doubts: list[Doubt], answers: Mapping[int, str]
+) -> Resumption:
+    """Ask whether steps may begin on devices that have lost what finished ones had set up."""
+    relying, first = relying_on_lost(steps, passed)
+    if not relying:
+        return Resumption(passed, tuple(doubts))
+    others = {number: given for number, given in answers.items() if number != DEVICES}
+    match answers.get(DEVICES):
+        case None:
+            doubts.append(Doubt(DEVICES, in_words(steps, relying, first), (GO_ON, AGAIN, ALL_AGAIN, ABORT)))
+            return Resumption(passed, tuple(doubts))
+        case "go on":
+            return Resumption(passed, tuple(doubts))
+        case "again":
+            return decide(steps, others, again_from=first)
+        case "all again":
+            return decide(steps, others, again_from=0)
+        case _:
+            return Resumption(passed, refusal=in_words(steps, relying, first))
+
+
+def relying_on_lost(
+    steps: Sequence[PastStep], passed: Mapping[int, RunState]
+) -> tuple[dict[int, tuple[str, ...]], int]:
+    """Return the steps that may rely on what was lost, each with the devices, and which step first set one of them up.
+
+    One that had to begin soon after another's end relies on that moment.
+    """
+    lost: dict[str, int] = {}
+    relying: dict[int, tuple[str, ...]] = {}
+    for number, step in enumerate(steps):
+        if number in passed:
+            for device in step.changes if step.was == "finished" else ():
+                lost.setdefault(device, number)
+        elif not begins_by_itself(step):
+            devices = tuple([device for device in step.uses if device in lost])
+            if devices or step.windowed:
+                relying[number] = devices
+    return relying, min([lost[device] for devices in relying.values() for device in devices], default=0)
+
+
+def begins_by_itself(step: PastStep) -> bool:
+    """Tell whether a step sets up everything it relies on: its author has said so."""
+    return step.repeatable or (step.was == "in_flight" and step.on_resume == "redo")
+
+
+def in_words(steps: Sequence[PastStep], relying: Mapping[int, tuple[str, ...]], first: int) -> str:
+    """Say which steps rely on what, and how far back going again would begin."""
+    devices = sorted({device for used in relying.values() for device in used})
+    names = [steps[number].name for number in relying]
+    some = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    since = f"{', '.join(devices)} began a new life and {'was' if len(devices) == 1 else 'were'} made safe"
+    why = since if devices else "the time within which it had to begin has passed"
+    text = f"{some} may rely on what was set up before the interruption, but {why} since"
+    return f"{text}; again begins at {steps[first].name}"
