@@ -34,7 +34,8 @@ class PastStep(NamedTuple):
     """What is known of a step of an interrupted run.
 
     `uses` are all its devices, `changes` those it takes for itself. A `repeatable` one has retries, or is idempotent. A
-    `unit` is a run of its own, and decides over its own steps. A `windowed` one had to start soon after another's end.
+    `unit` is a run of its own, and decides over its own steps. `soon_after` are those after whose end it had to start
+    soon.
     """
 
     name: str
@@ -44,7 +45,7 @@ class PastStep(NamedTuple):
     on_resume: OnResume | None = None
     repeatable: bool = False
     unit: bool = False
-    windowed: bool = False
+    soon_after: tuple[int, ...] = ()
 
 
 class Doubt(NamedTuple):
@@ -95,7 +96,7 @@ def decide(
 
 def anew(step: PastStep) -> PastStep:
     """Return a step as if it had never begun, and may begin: somebody has said so."""
-    return step._replace(was="not_begun", repeatable=True, windowed=False)
+    return step._replace(was="not_begun", repeatable=True, soon_after=())
 
 
 def redone(steps: Sequence[PastStep], passed: Mapping[int, RunState]) -> list[int]:
@@ -152,9 +153,10 @@ def relying_on_lost(
                 lost.setdefault(device, number)
         elif not begins_by_itself(step):
             devices = tuple([device for device in step.uses if device in lost])
-            if devices or step.windowed:
+            if devices or any(other in passed for other in step.soon_after):
                 relying[number] = devices
-    return relying, min([lost[device] for devices in relying.values() for device in devices], default=0)
+    set_up = [lost[device] for devices in relying.values() for device in devices]
+    return relying, min([*set_up, *(other for number in relying for other in steps[number].soon_after)], default=0)
 
 
 def begins_by_itself(step: PastStep) -> bool:
