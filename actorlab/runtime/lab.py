@@ -174,7 +174,7 @@ class Lab:
         self.inventory.remove(name, timeout)
 
     def reset(self, name: str, *, force: bool = False) -> None:
-        """Start a quarantined device afresh, and return when it has connected.
+        """Start a quarantined device afresh, and return when it has connected; one that serves forgets its last error.
 
         Raises:
             DeviceQuarantined: its old thread still lives; the message says where. `force` is the operator's word that

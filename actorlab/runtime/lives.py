@@ -159,6 +159,10 @@ class Lives:
         if cell is None:
             reply.finish(None, ConfigError(f"there is no device named {name!r}"))
             return
+        if cell.standing is DeviceState.IDLE:  # it serves: there is nothing to start
+            cell.last_error, cell.why = None, ""
+            reply.finish(None, None)
+            return
         if force and cell.standing is DeviceState.QUARANTINED:
             self._supervise(ChildDown(name))
         self._await_life(cell, Reset(name), reply)
