@@ -75,7 +75,8 @@ def search(args: Args, kwargs: Kwargs, others: list[Any] | None = None) -> list[
     for group in groups:  # grows while it is walked
         odd = set(map(type, group)) - LEAVES  # one fast pass, also over a million numbers
         searched = {kind for kind in odd if _is_searched(kind)}
-        for value in group if (odd if others is not None else searched) else ():
+        wanted = odd if others is not None else searched
+        for value in tuple(group) if wanted else ():  # a copy: other threads may change what is passed
             kind = type(value)
             if kind in odd and id(value) not in seen:
                 seen[id(value)] = value

@@ -440,9 +440,9 @@ def _check_hidden(others: list[Any], title: str) -> None:
 
 
 def _insides(value: Any) -> Iterable[tuple[str, object]]:
-    """Yield what an object holds, as far as that can be seen from outside."""
+    """Yield what an object holds, as far as that can be seen from outside; other threads may change it meanwhile."""
     if issubclass(type(value), deque):
-        yield from ((f"item {place}", item) for place, item in enumerate(value))
+        yield from ((f"item {place}", item) for place, item in enumerate(tuple(value)))
     if issubclass(type(value), partial):
         yield from (("an argument", item) for item in (*value.args, *value.keywords.values()))
     cells = getattr(value, "__closure__", None)
@@ -450,7 +450,7 @@ def _insides(value: Any) -> Iterable[tuple[str, object]]:
     if cells and isinstance(code, CodeType):
         for name, cell in zip(code.co_freevars, cells, strict=True):
             yield f"variable {name!r}", cell_content(cell)
-    yield from ((f"attribute {name!r}", item) for name, item in getattr(value, "__dict__", {}).items())
+    yield from ((f"attribute {name!r}", item) for name, item in tuple(getattr(value, "__dict__", {}).items()))
 
 
 def _source(unknown: Unknown) -> str:

@@ -98,6 +98,11 @@ class Decider:
         """Tell whether this is the deciding thread."""
         return threading.current_thread() is self.thread
 
+    @property
+    def has_mail(self) -> bool:
+        """Tell whether messages wait."""
+        return not self._inbox.empty()
+
     def _stop(self, _: Any) -> None:
         self._open = False
 

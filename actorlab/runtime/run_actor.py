@@ -207,6 +207,10 @@ class RunActor(Actor):
         """Begin."""
         self._decider.post(self._begin)
 
+    def go_on(self) -> None:
+        """Begin, when it has been announced."""
+        self._decider.post(self._set_out)
+
     def cancel(self, reason: str) -> None:
         """Ask for the end."""
         self._decider.post(self.on, ev.Stopped(S.CANCELLED, reason))
@@ -346,10 +350,19 @@ class RunActor(Actor):
             deeds[action.__class__](self, action)
 
     def _begin(self, _: Any) -> None:
+        self.announce()
+        self._set_out()
+
+    def announce(self) -> None:
+        """Let the run be known; for the deciding thread."""
         self.lab.book.begin(self)
         events = self.lab.events
         if events.heard:
             events.tell(self.id, "run", {"state": S.WAITING, "devices": [cell.name for cell in self.cells]})
+
+    def _set_out(self, _: Any = None) -> None:
+        if self.core.final is not S.SUCCEEDED:  # the step of which it is a run was stopped meanwhile
+            return
         if self.parent is not None:
             self.parent.child_begun(self)
             if self.parent.core.state.terminal or self.parent.core.state is S.CANCELLING:
@@ -505,7 +518,8 @@ class RunActor(Actor):
         child.run.observed = True
         run = child.run
         child.on_end = lambda: self._unit_ended(step, attempt, run)
-        child.post()
+        child.announce()
+        child.go_on()
 
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
         error = child.reply.exception(0)

@@ -102,16 +102,23 @@ class Workers:
             self._decider.post(self._jobs_ended)
 
     def _jobs_ended(self, _: Any) -> None:
+        """Take the reports that are there; what their threads had sent before them is handled before them."""
         self._told = False
-        for _turn in range(min(len(self._reports), IN_A_ROW)):
-            report = self._reports.popleft()
-            self._unfinished -= 1
-            self._finished += 1
-            if report is not None:
-                report[0](report[1])
+        reports = [self._reports.popleft() for _ in range(min(len(self._reports), IN_A_ROW))]
+        if self._decider.has_mail:
+            self._decider.post(self._end_jobs, reports)
+        else:
+            self._end_jobs(reports)
         if self._reports and not self._told:
             self._told = True
             self._decider.post(self._jobs_ended)
+
+    def _end_jobs(self, reports: list[Report | None]) -> None:
+        self._unfinished -= len(reports)
+        self._finished += len(reports)
+        for report in reports:
+            if report is not None:
+                report[0](report[1])
 
     def close(self) -> None:
         """Let every thread end after its present job; what none of them has taken gets a thread for itself."""
