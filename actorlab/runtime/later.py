@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from actorlab.errors import Cancelled, ConfigError
-from actorlab.kernel import Reply
+from actorlab.kernel import FOREVER, Reply
+from actorlab.runtime.subscriptions import wait_in_scope
 
 if TYPE_CHECKING:
     from actorlab.dispatch import Dispatcher
@@ -26,7 +27,10 @@ LONGEST: Final = threading.TIMEOUT_MAX
 
 
 class Later(Reply[R]):
-    """A call that is to come: `cancel` it before it has begun, or wait for what it gives by `result` or ``await``."""
+    """A call that is to come: `cancel` it before it has begun, or wait for what it gives by `result` or ``await``.
+
+    In a body `result` is a checkpoint, which only watches; a cancelled ``await`` cancels the call.
+    """
 
     __slots__ = ("_forget", "_function", "dispatcher", "timer")
 
@@ -46,6 +50,12 @@ class Later(Reply[R]):
         self._function = self.dispatcher = None
         self._forget(self)
         return True
+
+    def _wait_until(self, end: float | None) -> bool:
+        """Wait for the outcome as it is done here: in a body a cancellation ends the wait."""
+        if not self.done():
+            wait_in_scope(self, FOREVER if end is None else max(0.0, end - monotonic()))
+        return self.done()
 
     def hand_over(self) -> None:
         """Have it called where it has to run; a job of the observers' threads, so it doesn't raise."""

@@ -98,6 +98,11 @@ class Run(Generic[R]):
         return self.supervisor.service
 
     @property
+    def key(self) -> str | None:
+        """Return the key which no other run has at the same time, or None."""
+        return self.supervisor.options.key
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """Return the names of the devices which the run holds or wants."""
         return tuple(cell.name for cell in self.supervisor.cells)

@@ -1,0 +1,487 @@
+"""Do here what users of Rayforge's task manager do in a desktop program, and show that its faults can't happen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actorlab import (
+    Lab,
+    Run,
+    RunCancelled,
+    RunState,
+    checkpoint,
+    emit,
+    phase,
+    progress,
+    sleep,
+    task,
+    track,
+    wait,
+)
+from actorlab.runtime.events import Event, Subscription
+
+Until = Callable[[Run[Any], RunState], None]
+Eventually = Callable[[Callable[[], object]], None]
+S = RunState
+PATIENCE = 5.0
+
+
+class MainLoop:
+    """The main thread of a program with windows: it runs what it is handed, one after another, when it comes to it."""
+
+    def __init__(self) -> None:
+        self._functions: queue.Queue[Callable[[], object]] = queue.Queue()
+
+    def __call__(self, function: Callable[[], object]) -> None:
+        """Take a function, from any thread; that is what makes it a dispatcher."""
+        self._functions.put(function)
+
+    def run_until(self, over: Callable[[], object]) -> None:
+        """Run what comes until something is over, at most for the patience of a test."""
+        end = time.monotonic() + PATIENCE
+        while not over():
+            assert time.monotonic() < end, "it isn't over"
+            self.run_for(0.01)
+
+    def run_for(self, seconds: float) -> None:
+        try:
+            self._functions.get(timeout=seconds)()
+        except queue.Empty:
+            return
+
+
+def told(events: Subscription, kind: str) -> list[Event]:
+    """Return the events of a kind that have come, until nothing more does."""
+    found: list[Event] = []
+    while (event := events.get(timeout=0.2)) is not None:
+        if event.kind == kind:
+            found.append(event)
+    return found
+
+
+def shows(run: Run[Any], fraction: float, message: str | None = None) -> bool:
+    """Tell whether a run's progress is shown as this."""
+    seen = run.progress
+    return seen is not None and seen.fraction == pytest.approx(fraction) and message in (None, seen.message)
+
+
+def events() -> tuple[threading.Event, threading.Event]:
+    return threading.Event(), threading.Event()
+
+
+def hold(begun: threading.Event, go: threading.Event) -> str:
+    begun.set()
+    while not go.is_set():
+        sleep(0.001)
+    return "went on"
+
+
+# -- one manager, keys
+
+
+def test_coroutines_and_functions_are_started_by_one_manager_and_tell_their_results_alike(lab: Lab) -> None:
+    async def trace(image: str) -> str:
+        await asyncio.sleep(0)
+        return f"{threading.current_thread().name} traced {image}"
+
+    def render(image: str) -> str:
+        return f"{threading.current_thread().name} rendered {image}"
+
+    runs = [lab.start(task(trace).options(key="trace"), "a"), lab.start(task(render).options(key="render"), "a")]
+    traced, rendered = [run.result(PATIENCE) for run in runs]
+    assert "traced a" in traced
+    assert "rendered a" in rendered
+    assert len({threading.current_thread().name, traced.split(" traced")[0], rendered.split(" rendered")[0]}) == 3
+
+
+def test_a_task_with_the_key_of_a_running_one_replaces_it_when_that_has_ended(lab: Lab) -> None:
+    order: list[str] = []
+    begun, cleaning = events()
+    cleaned = threading.Event()
+
+    def old() -> None:
+        try:
+            begun.set()
+            sleep(60)
+        finally:
+            cleaning.set()
+            assert cleaned.wait(PATIENCE)
+            order.append("the old one has cleaned up")
+
+    def new() -> str:
+        order.append("the new one begins")
+        return "new"
+
+    first = lab.start(task(old).options(key="import"))
+    assert begun.wait(PATIENCE)
+    second = lab.start(task(new).options(key="import", on_conflict="replace"))
+    assert cleaning.wait(PATIENCE)
+    assert second.state is S.WAITING
+    assert first.id in " ".join(second.reasons)
+    cleaned.set()
+    assert second.result(PATIENCE) == "new"
+    assert order == ["the old one has cleaned up", "the new one begins"], "they overlapped there"
+    assert first.state is S.CANCELLED
+
+
+def test_tasks_are_found_and_cancelled_by_their_key(lab: Lab) -> None:
+    begun, go = events()
+    lab.start(task(hold).options(key="machine 1: trace"), begun, go)
+    other = lab.start(task(hold).options(key="machine 2: trace"), threading.Event(), go)
+    assert begun.wait(PATIENCE)
+    (found,) = [run for run in lab.runs if run.key == "machine 1: trace"]
+    found.cancel("by its key")
+    with pytest.raises(RunCancelled, match="by its key"):
+        found.result(PATIENCE)
+    assert not other.done()
+    go.set()
+    assert other.result(PATIENCE) == "went on"
+
+
+def test_starting_work_on_one_machine_cancels_none_on_another_as_keys_are_values(lab: Lab) -> None:
+    gates = [events(), events()]
+    runs = [
+        lab.start(task(hold).options(key=f"{machine}: home", on_conflict="replace"), *gate)
+        for machine, gate in zip(("mill", "laser"), gates, strict=True)
+    ]
+    assert all(begun.wait(PATIENCE) for begun, _ in gates)
+    for _, go in gates:
+        go.set()
+    assert [run.result(PATIENCE) for run in runs] == ["went on", "went on"]
+
+
+# -- progress
+
+
+def test_progress_is_a_fraction_or_n_of_a_total_with_a_message(lab: Lab, eventually: Eventually) -> None:
+    steps = [(0.25, None), (3, 4)]
+    asked: queue.Queue[int] = queue.Queue()
+
+    def body() -> None:
+        for done, total in steps:
+            progress(done, total or 1.0, f"at {done}")
+            assert asked.get(timeout=PATIENCE)
+
+    run = lab.start(body)
+    for fraction, message in ((0.25, "at 0.25"), (0.75, "at 3")):
+        eventually(partial(shows, run, fraction, message))
+        asked.put(1)
+    run.result(PATIENCE)
+
+
+def test_the_progress_of_stages_within_stages_is_one_figure(lab: Lab, eventually: Eventually) -> None:
+    go: queue.Queue[int] = queue.Queue()
+
+    def import_file() -> None:
+        with phase("reading", weight=0.2):
+            progress(1, 2)
+            go.get(timeout=PATIENCE)
+        with phase("tracing", weight=0.5):
+            for name in ("outline", "holes"):
+                with phase(name, weight=0.5):
+                    progress(1, 2)
+                    go.get(timeout=PATIENCE)
+        with phase("sorting"):
+            progress(1, 2)
+            go.get(timeout=PATIENCE)
+
+    run = lab.start(import_file)
+    for expected in (0.1, 0.2 + 0.5 * 0.25, 0.2 + 0.5 * 0.75, 0.85):
+        eventually(partial(shows, run, expected))
+        go.put(1)
+    run.result(PATIENCE)
+    assert run.progress is not None
+    assert run.progress.fraction == 1.0
+
+
+def test_progress_is_told_at_most_ten_times_a_second_and_its_last_value_is_never_lost(lab: Lab) -> None:
+    def render() -> None:
+        for number in range(50_001):
+            progress(number, 50_000, f"{number}")
+
+    with lab.events.subscribe(kinds=["progress"], snapshot=False) as changes:
+        began = time.monotonic()
+        lab.run(render)
+        took = time.monotonic() - began
+        seen = told(changes, "progress")
+    assert (seen[-1].data["done"], seen[-1].data["message"]) == (50_000, "50000")
+    assert len(seen) <= 10 * took + 3
+
+
+def test_the_progress_of_a_hundred_tasks_costs_no_timer_thread_each(lab: Lab) -> None:
+    go = asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def body() -> None:
+        loops.append(asyncio.get_running_loop())
+        async for _ in track(range(100), "rendering"):
+            await asyncio.sleep(0)
+        await go.wait()
+
+    before = threading.active_count()
+    with lab.events.subscribe(kinds=["progress"], snapshot=False) as changes:
+        runs = [lab.start(body) for _ in range(100)]
+        seen = {event.subject for event in told(changes, "progress") if event.data["done"] == 100}
+        assert seen == {run.id for run in runs}
+        assert threading.active_count() - before < 10
+        loops[0].call_soon_threadsafe(go.set)
+        assert wait(runs, PATIENCE).pending == ()
+
+
+# -- events, callbacks, the main thread
+
+
+def test_memory_is_handed_over_by_an_event_and_given_back_by_its_acknowledgement(lab: Lab) -> None:
+    images: list[Any] = []
+
+    def render() -> str:
+        memory = SharedMemory(create=True, size=1000)
+        try:
+            np.ndarray(1000, np.uint8, memory.buf)[:] = 7
+            return str(emit("image", memory.name, acknowledged=PATIENCE))
+        finally:
+            memory.close()
+            memory.unlink()  # nobody looks at it any more
+
+    def adopt(event: Event) -> None:
+        if event.data["name"] == "image":
+            memory = SharedMemory(event.data["data"])
+            images.append(np.ndarray(1000, np.uint8, memory.buf).copy())
+            memory.close()
+            event.data["acknowledge"]("taken")
+
+    lab.events.subscribe(adopt, kinds=["emit"], snapshot=False)
+    assert lab.run(render) == "taken"
+    assert images[0].sum() == 7000
+
+
+def test_one_signal_tells_every_change_of_every_task(lab: Lab) -> None:
+    with lab.events.subscribe() as changes:
+        good, bad = lab.start(int, "7"), lab.start(int, "seven")
+        wait([good, bad], PATIENCE)
+        seen = told(changes, "run")
+    for run, end in ((good, S.SUCCEEDED), (bad, S.FAILED)):
+        states = [event.data["state"] for event in seen if event.subject == run.id]
+        assert states[-1] == end
+        assert S.RUNNING in states
+
+
+def test_when_done_and_when_event_are_called_on_the_main_thread(lab: Lab) -> None:
+    main = MainLoop()
+    here = threading.get_ident()
+    calls: list[tuple[str, int]] = []
+
+    def render() -> int:
+        emit("layer", 1)
+        return 42
+
+    def when_event(event: Event) -> None:
+        calls.append((f"{event.data['name']} {event.data['data']}", threading.get_ident()))
+
+    def when_done(run: Run[int]) -> None:
+        calls.append((f"done {run.result()}", threading.get_ident()))
+
+    lab.events.subscribe(when_event, kinds=["emit"], dispatcher=main, snapshot=False)
+    run = lab.start(render)
+    run.add_done_callback(lambda run: main(lambda: when_done(run)))
+    main.run_until(lambda: len(calls) == 2)
+    assert sorted(calls) == [("done 42", here), ("layer 1", here)]
+
+
+def test_a_function_is_scheduled_on_the_main_thread_now_or_later_and_can_be_cancelled(lab: Lab) -> None:
+    main = MainLoop()
+    calls: list[str] = []
+    later = lab.later(0.03, calls.append, "later", dispatcher=main)
+    never = lab.later(0.02, calls.append, "never", dispatcher=main)
+    lab.later(0, calls.append, "now", dispatcher=main)
+    assert never.cancel()
+    main.run_until(later.done)
+    assert calls == ["now", "later"]
+
+
+def test_a_task_waits_for_what_a_function_gives_on_the_main_thread(lab: Lab) -> None:
+    main = MainLoop()
+    here = threading.get_ident()
+
+    def body() -> int:
+        return lab.later(0, threading.get_ident, dispatcher=main).result()
+
+    async def coroutine() -> int:
+        return await lab.later(0, threading.get_ident, dispatcher=main)
+
+    for kind in (body, coroutine):
+        run: Run[int] = lab.start(kind)
+        main.run_until(run.done)
+        assert run.result() == here
+
+
+def test_a_task_that_waits_for_a_main_thread_which_stands_still_can_be_cancelled(lab: Lab) -> None:
+    waiting: queue.Queue[int] = queue.Queue()
+
+    def body() -> int:
+        answer = lab.later(0, threading.get_ident, dispatcher=lambda _: waiting.put(1))
+        return answer.result()
+
+    run = lab.start(body)
+    assert waiting.get(timeout=PATIENCE)
+    began = time.monotonic()
+    run.cancel()
+    assert isinstance(run.exception(PATIENCE), RunCancelled)
+    assert run.state is S.CANCELLED
+    assert time.monotonic() - began < 1.0
+
+
+# -- states
+
+
+def test_states_results_exceptions_and_messages_are_asked_of_each_task(lab: Lab, until: Until) -> None:
+    begun, go = events()
+
+    def fail() -> None:
+        progress(1, 2, "half way")
+        message = "no such file"
+        raise FileNotFoundError(message)
+
+    first = lab.start(task(hold).options(key="one"), begun, go)
+    assert begun.wait(PATIENCE)
+    second = lab.start(task(lambda: 42).options(key="one"))
+    until(second, S.WAITING)
+    assert first.state is S.RUNNING
+    third = lab.start(fail)
+    assert isinstance(third.exception(PATIENCE), FileNotFoundError)
+    assert third.state is S.FAILED
+    assert third.progress is not None
+    assert third.progress.message == "half way"
+    go.set()
+    assert (first.result(PATIENCE), second.result(PATIENCE)) == ("went on", 42)
+    assert second.state is S.SUCCEEDED
+
+
+def test_tasks_are_iterated_counted_and_waited_for_until_all_have_settled(lab: Lab) -> None:
+    gates = [events() for _ in range(3)]
+    runs = [lab.start(hold, *gate) for gate in gates]
+    assert all(begun.wait(PATIENCE) for begun, _ in gates)
+    assert {run.id for run in lab.runs if not run.done()} == {run.id for run in runs}
+    assert wait(runs, 0.01).done == ()
+    runs[0].cancel()
+    for _, go in gates[1:]:
+        go.set()
+    settled = wait(runs, PATIENCE)
+    assert settled.pending == ()
+    assert [run.state for run in runs] == [S.CANCELLED, S.SUCCEEDED, S.SUCCEEDED]
+
+
+# -- faults
+
+
+def test_cancelling_from_another_thread_reaches_a_sleeping_coroutine_at_once(lab: Lab) -> None:
+    begun = threading.Event()
+    ended: list[float] = []
+
+    async def body() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(time.monotonic())
+
+    run = lab.start(body)
+    assert begun.wait(PATIENCE)
+    began = time.monotonic()
+    run.cancel()
+    assert isinstance(run.exception(PATIENCE), RunCancelled)
+    assert ended[0] - began < 0.5, "it took 2.7 s there"
+
+
+def test_a_callback_that_raises_hurts_only_itself(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+    done = threading.Event()
+
+    def wrong(*_: object) -> None:
+        message = "a slip in a callback"
+        raise AttributeError(message)
+
+    def right(event: Event) -> None:
+        heard.append(event.subject)
+
+    with caplog.at_level(logging.ERROR, "actorlab"):
+        lab.events.subscribe(wrong)
+        lab.events.subscribe(right, kinds=["run"], snapshot=False)
+        first = lab.start(lambda: 1)
+        first.add_done_callback(wrong)
+        first.add_done_callback(lambda _: done.set())
+        assert first.result(PATIENCE) == 1
+        assert done.wait(PATIENCE)
+        second = lab.start(lambda: 2)
+        second.add_done_callback(wrong)
+        assert second.result(PATIENCE) == 2, "there it was registered and never started, or nobody heard of its end"
+        lab.close()
+    assert {first.id, second.id} <= set(heard)
+    assert "a slip in a callback" in caplog.text
+
+
+def test_a_program_that_has_shut_its_manager_down_ends(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    text = """
+        import threading
+        from actorlab import Lab, sleep
+
+        def forever():
+            while True:
+                sleep(60)
+
+        async def waiting():
+            import asyncio
+            await asyncio.sleep(3600)
+
+        lab = Lab(cancel_grace=0.2)
+        never = threading.Event()
+        runs = [lab.start(forever), lab.start(waiting), lab.start(never.wait)]
+        lab.later(3600, print)
+        lab.events.subscribe(lambda event: None)
+        lab.close()
+        print([run.done() for run in runs])
+    """
+    program.write_text(dedent(text), encoding="utf-8")
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[True, True, True]"), ended.stderr
+    assert time.monotonic() - began < 20
+
+
+def test_a_worker_that_is_cancelled_is_not_said_to_have_stopped_while_it_goes_on(lab: Lab) -> None:
+    begun, go = events()
+    done: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        assert go.wait(PATIENCE)
+        done.append("a last step")
+        checkpoint()
+        done.append("another step")
+
+    run = lab.start(work)
+    assert begun.wait(PATIENCE)
+    run.cancel()
+    with pytest.raises(TimeoutError):
+        run.result(0.05)
+    assert run.state is S.CANCELLING
+    go.set()
+    with pytest.raises(RunCancelled):
+        run.result(PATIENCE)
+    assert done == ["a last step"]
