@@ -9,7 +9,10 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from actorlab.definition import Definition
 
-__all__ = ["DeviceRef", "StandIn", "Use", "complete", "device_name", "find_devices", "needs", "replace", "search"]
+__all__ = [
+    "DeviceRef", "StandIn", "Use", "call_on_device", "complete", "device_name", "find_devices", "needs", "replace",
+    "search",
+]  # fmt: skip
 
 Use: TypeAlias = Literal["exclusive", "shared"]
 Args: TypeAlias = tuple[Any, ...]
@@ -47,6 +50,11 @@ class DeviceRef(StandIn):
         del task, args, kwargs
         return None
 
+    def _actorlab_method(self, function: Any) -> Callable[..., Any] | None:
+        """Return the device's own method for a function of its class; None says that it is none."""
+        del function
+        return None
+
 
 SEARCHED: Final = (StandIn, *CONTAINERS)
 
@@ -60,6 +68,15 @@ def device_name(ref: DeviceRef) -> str:
 def run_in_its_lab(ref: DeviceRef, task: Any, args: Args, kwargs: Kwargs) -> tuple[Any, ...] | None:
     """Run a task in the lab of a device, answering ``(value,)``; None says that there is none."""
     return ref._actorlab_run(task, args, kwargs)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  see above
+
+
+def call_on_device(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a method of a class: ``lab.run(Oven.heat_to, oven, 300)`` is the device's own, in its own thread."""
+    if args and issubclass(type(args[0]), DeviceRef):
+        method = args[0]._actorlab_method(function)  # noqa: SLF001  # public names belong to the driver
+        if method is not None:
+            return method(*args[1:], **kwargs)
+    return function(*args, **kwargs)
 
 
 def search(args: Args, kwargs: Kwargs, others: list[Any] | None = None) -> list[StandIn]:

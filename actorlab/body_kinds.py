@@ -7,8 +7,10 @@ import enum
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final, Protocol, TypeVar
 
+from actorlab.arguments import call_on_device
 from actorlab.errors import ConfigError
 from actorlab.scope import current
 
@@ -81,8 +83,14 @@ def constructed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 def starter_of(function: Callable[..., Any], kind: BodyKind) -> Callable[..., Any]:
     """Return what runs a body to its end in the present thread, with the present scope following what it yields."""
     if kind is BodyKind.FUNCTION and not isinstance(function, type):
-        return function
+        return functools.partial(call_on_device, function) if is_of_a_class(function) else function
     return functools.partial(run_here, function, kind)
+
+
+def is_of_a_class(function: Callable[..., Any]) -> bool:
+    """Tell whether a function stands in a class, where it may be a driver's method."""
+    place = str(getattr(function, "__qualname__", "")).rpartition(".")[0]
+    return isinstance(function, FunctionType) and place != "" and not place.endswith("<locals>")
 
 
 def run_here(function: Callable[..., Any], kind: BodyKind, /, *args: Any, **kwargs: Any) -> Any:

@@ -160,13 +160,22 @@ class Cell:
     def state(self) -> DeviceState:
         """Return how the device stands; idle or busy is asked of its actor's own stack."""
         actor = self.actor
-        if self.standing is DeviceState.IDLE and actor is not None and actor.at_work:
-            return DeviceState.BUSY
+        if self.standing is DeviceState.IDLE and actor is not None:
+            if actor.fault is not None:  # the lab hasn't heard of it yet, but whoever called it has
+                return DeviceState.RESTARTING
+            if actor.at_work:
+                return DeviceState.BUSY
         return self.standing
+
+    @property
+    def fault(self) -> BaseException | None:
+        """Return by what the device failed just now, or failed last; None: it never did, or it is forgotten."""
+        fault = self.actor.fault if self.actor is not None else None  # the lab may not have heard of it yet
+        return self.last_error if fault is None else fault
 
     def unavailable(self) -> ActorLabError:
         """Make the error for a call that the device can't take now."""
-        fault = self.actor.fault if self.actor is not None else None  # the lab may not have heard of it yet
+        fault = self.actor.fault if self.actor is not None else None
         why = f"{type(fault).__name__}: {fault}" if fault is not None else self.why
         cause = f" ({why})" if why else ""
         match self.standing:
@@ -180,7 +189,7 @@ class Cell:
             case _:
                 left = "" if self.retry_at is None else f", in {max(0.0, self.retry_at - time.monotonic()):.1f} s"
                 error = DeviceUnavailable(f"{self.name} has failed{cause} and is being restarted{left}", self.retry_at)
-        error.__cause__ = fault or self.last_error
+        error.__cause__ = self.fault
         return error
 
     def restarted(self) -> DeviceFault:

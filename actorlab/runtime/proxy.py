@@ -104,6 +104,12 @@ class DeviceProxy(DeviceRef):
     def __repr__(self) -> str:
         return f"<{where(self._actorlab_name, self._actorlab_path)}: {self._actorlab_cls.__name__}>"
 
+    def _actorlab_method(self, function: Any) -> Callable[..., Any] | None:
+        """Return the device's own method for a function of its class; None: it is none."""
+        name = str(function.__name__)
+        kinds: tuple[type, ...] = self.__dict__["_actorlab_cls"].__mro__
+        return getattr(self, name) if any(vars(kind).get(name) is function for kind in kinds) else None
+
     def _actorlab_run(self, task: Any, args: Any, kwargs: Any) -> tuple[Any, ...] | None:
         """Run a task that was called with the lab's devices outside of a run."""
         if self._actorlab_hold is not None:

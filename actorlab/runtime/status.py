@@ -68,7 +68,7 @@ def status_of(cell: Cell) -> DeviceStatus:
     actor = cell.actor
     in_progress, running = progress_of(actor)
     load: Load = cell.recorder.load(running)
-    error = cell.last_error
+    error = cell.fault
     retry_at = cell.retry_at
     state = cell.state
     return DeviceStatus(

@@ -247,6 +247,7 @@ class Sweep:
         powers: list[float] = []
         for current in track(self.currents, "sweeping"):
             self.laser.set_current(current)
+            assert self.laser.current() == current  # the two instruments are on two lines
             powers.append(self.meter.power())
         return powers
 

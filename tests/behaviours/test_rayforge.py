@@ -324,8 +324,7 @@ def test_a_task_waits_for_what_a_function_gives_on_the_main_thread(lab: Lab) -> 
     async def coroutine() -> int:
         return await lab.later(0, threading.get_ident, dispatcher=main)
 
-    for kind in (body, coroutine):
-        run: Run[int] = lab.start(kind)
+    for run in (lab.start(body), lab.start(coroutine)):
         main.run_until(run.done)
         assert run.result() == here
 

@@ -34,6 +34,8 @@ from actorlab import (
     perform,
     query,
     sleep,
+    task,
+    workflow,
 )
 from actorlab.driving.in_thread import InThread
 from actorlab.driving.member import Member
@@ -151,6 +153,34 @@ def test_it_is_used_so_in_a_run_too(lab: Lab) -> None:
         return smu.level, smu.gain
 
     assert lab.run(body, lab.add("smu", SourceMeter)) == (3.0, 2)
+
+
+class Stack(SourceMeter):
+    """A driver that derives from another one, and has a function for a device of any class."""
+
+    def where(self) -> str:
+        return f"{self._hidden} in {threading.current_thread().name}"
+
+    @staticmethod
+    def set_up(smu: SourceMeter) -> str:
+        return smu.set(1.0)
+
+
+def test_a_function_of_a_drivers_class_is_its_devices_own_method_in_a_run(lab: Lab) -> None:
+    stack, smu = lab.add("stack", Stack), lab.add("smu", SourceMeter)
+    where = task(Stack.where)
+
+    @workflow
+    def steps(stack: Stack) -> list[str]:
+        return [where(stack)]
+
+    assert lab.run(Stack.where, stack) == "kept in stack", "and not the driver's code in a thread of the lab's"
+    assert lab.run(SourceMeter.set, stack, 2.0, ramp=True) == "set"
+    assert stack.log == ["set 2.0 True"]
+    assert lab.run(steps, stack) == ["kept in stack"]
+    assert lab.run(Stack.set_up, smu) == "set", "a function that only stands in a class stays one"
+    assert task(Stack.set)(Stack(), 3.0) == "set"
+    assert where(Stack()) == f"kept in {threading.current_thread().name}"
 
 
 def test_an_attribute_that_the_driver_does_not_have_is_an_attribute_error(lab: Lab) -> None:
