@@ -383,7 +383,7 @@ def test_setting_a_value_that_is_set_already_reaches_the_instrument(bench: Bench
     oven = lab.add("oven", Oven, bench.resources["oven"])
     oven.set_target(300)
     oven.set_target(300)
-    assert bench.executed("oven").count("SOUR:TEMP 300.0") == 2
+    bench.wait_executed("oven", lambda commands: commands.count("SOUR:TEMP 300.0") == 2)
 
 
 def test_private_members_can_not_be_reached_from_outside(lab: Lab) -> None:
