@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from actorlab.data.rows import Row
 
 __all__ = ["Records", "Row"]
-
-
-class Row(NamedTuple):
-    """What was recorded at one moment: `time` in seconds since 1970, `body` whose it is, and the values by name."""
-
-    time: float
-    body: str
-    values: dict[str, Any]
 
 
 class Records:

@@ -8,14 +8,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.run_state import RunState
+from actorlab.data.dataset import Dataset
 from actorlab.kernel import Reply
+from actorlab.runtime.about import about
 from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from actorlab.runtime.records import Records
     from actorlab.runtime.run_actor import RunActor
 
 __all__ = ["Progress", "Run", "StepView"]
@@ -69,9 +70,9 @@ class Run(Generic[R]):
         return views_of(self.supervisor)
 
     @property
-    def data(self) -> Records:
+    def data(self) -> Dataset:
         """Return what the run's bodies have recorded so far."""
-        return self.supervisor.records()
+        return Dataset(self.supervisor.records(), lambda: about(self))
 
     @property
     def parameters(self) -> dict[str, Any]:

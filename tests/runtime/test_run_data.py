@@ -1,0 +1,90 @@
+"""`run.data` is the scientist's table of what the bodies of a run have recorded."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from actorlab import Lab, parameter, record, task, workflow
+from actorlab.core.run_state import RunState
+
+
+def sweep(points: int) -> int:
+    gain = parameter("gain", 2.0)
+    for number in range(points):
+        record(number=number, power=number * gain)
+    return points
+
+
+def test_a_run_gives_what_its_body_recorded() -> None:
+    with Lab(name="optics") as lab:
+        run = lab.start(sweep, 3)
+        run.result()
+        frame = run.data.to_pandas()
+        assert frame["power"].tolist() == [0.0, 2.0, 4.0]
+        assert set(frame["step"]) == {run.id}
+        about = run.data.attributes
+        assert about["run"] == run.id
+        assert about["name"] == "sweep"
+        assert about["state"] == RunState.SUCCEEDED
+        assert about["parameters"] == {"gain": 2.0}
+        assert about["lab"] == "optics"
+        assert repr(run.data) == f"<3 rows of {run.id}>"
+
+
+@task
+def first() -> int:
+    record(a=1)
+    return 1
+
+
+@task
+def second(value: int) -> int:
+    record(b=value + 1)
+    return value
+
+
+@workflow
+def both() -> int:
+    return second(first())
+
+
+def test_the_rows_of_a_workflow_say_which_step_recorded_them() -> None:
+    with Lab() as lab:
+        run = lab.start(both)
+        run.result()
+        assert run.data.to_pandas()["step"].tolist() == [f"{run.id}/first", f"{run.id}/second"]
+
+
+def test_the_data_of_a_run_that_goes_on_can_be_exported(tmp_path: Path) -> None:
+    recorded, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        record(a=1)
+        recorded.set()
+        go_on.wait(5)
+        record(a=2)
+
+    with Lab() as lab:
+        run = lab.start(slow)
+        data = run.data
+        assert recorded.wait(5)
+        data.to_hdf5(tmp_path / "data.h5")
+        with h5py.File(tmp_path / "data.h5") as file:
+            assert file.attrs["state"] == "running"
+            found: Any = file["a"]
+            assert len(found) == len(data) == 1
+        go_on.set()
+        run.result()
+        assert data.column("a") == [1, 2]
+
+
+def test_a_run_that_recorded_nothing_has_an_empty_table() -> None:
+    with Lab() as lab:
+        run = lab.start(lambda: None)
+        run.result()
+        assert run.data.rows == ()
+        assert run.data.to_pandas().columns.tolist() == ["time", "step"]
