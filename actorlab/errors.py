@@ -13,6 +13,9 @@ __all__ = [
     "DeviceFault",
     "DeviceQuarantined",
     "DeviceUnavailable",
+    "EncodingError",
+    "JournalError",
+    "JournalInUse",
     "LeaseLost",
     "LeaseTimeout",
     "MailboxFull",
@@ -45,6 +48,22 @@ class ActorLabError(Exception):
 
 class ConfigError(ActorLabError):
     """Something was put together wrongly: mend the program or the file that is named."""
+
+
+class EncodingError(ActorLabError):
+    """A value can't be written down, or what was written can't be read: the message says where in it, and why."""
+
+
+class JournalError(ActorLabError):
+    """The journal can't be opened, read or written: the message says why, and what to do."""
+
+
+class JournalInUse(JournalError):
+    """Another lab writes this journal: end that one, read only, or ask it; `holder` says who has it."""
+
+    def __init__(self, message: str, holder: object = None) -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class DeviceBusy(ActorLabError):

@@ -14,7 +14,7 @@ LONGEST = 0.35
 """So many seconds it may take."""
 HEAVY = (
     "bluesky", "dask", "fastapi", "fastcs", "matplotlib", "networkx", "nicegui", "numpy", "ophyd", "pandas", "pydantic",
-    "pyvisa", "pyvisa_py", "ray", "rich", "ruamel", "starlette", "typer", "uvicorn", "zmq",
+    "pyvisa", "pyvisa_py", "ray", "rich", "ruamel", "sqlalchemy", "starlette", "typer", "uvicorn", "zmq",
 )  # fmt: skip
 PROGRAM = """
 import sys, time

@@ -1,0 +1,191 @@
+"""Put the events, or the recorded rows, of a moment together as one piece to be written, and take them apart again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from array import array
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from actorlab.encoding import Resolve, dumps, imported, loads
+from actorlab.journal.freezing import Blob, freeze
+
+__all__ = [
+    "Columns",
+    "Encoder",
+    "EventTuple",
+    "Recorded",
+    "RowTuple",
+    "events_from",
+    "joined",
+    "rows_chunk",
+    "rows_from",
+]
+
+EventTuple: TypeAlias = tuple[int, int, str, Any]
+"""Its number, microseconds since its opening, its kind, and its payload."""
+RowTuple: TypeAlias = tuple[int, float, tuple[Any, ...]]
+"""Its number, its time in seconds since 1970, and its values."""
+
+# -- events
+
+
+UNFIT: Final = (ValueError, TypeError, RecursionError, RuntimeError)
+"""What is raised for values that JSON hasn't got, and for dicts that were changed meanwhile."""
+
+
+class Encoder:
+    """Write payloads as JSON; what JSON doesn't know is encoded, and large values gather in `blobs`."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, Blob] = {}
+        self._encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=self._default).encode
+
+    def _default(self, value: object) -> Any:
+        if not isinstance(value, Blob):
+            value = freeze(value, lenient=True)
+        if not isinstance(value, Blob):
+            return value
+        self.blobs[value.sha256] = value
+        return value.tree
+
+    def events(self, events: list[EventTuple]) -> str:
+        """Write events; one whose payload isn't as JSON has it is written as well as it can be."""
+        try:
+            return self._encode(events)
+        except UNFIT:
+            return f"[{','.join(map(self._event, events))}]"
+
+    def _event(self, event: EventTuple) -> str:
+        number, at, kind, payload = event
+        return f"[{number},{at},{self._encode(kind)},{self.text(payload)}]"
+
+    def text(self, payload: Any) -> str:
+        """Write a payload, as well as it can be."""
+        try:
+            return self._encode(payload)
+        except UNFIT:
+            return self._encode(self._default(payload))
+
+
+def events_from(text: str) -> list[EventTuple]:
+    """Read the events of a chunk; their payloads are still encoded."""
+    return [(number, at, kind, payload) for number, at, kind, payload in json.loads(text)]
+
+
+# -- rows
+
+FLOAT: Final = float
+NUMBERS: Final = {FLOAT: "d", int: "q", bool: "b"}
+"""Columns of nothing but one of these are kept as their bytes in memory, little-endian."""
+SWAPPED: Final = sys.byteorder == "big"
+
+
+class Columns(NamedTuple):
+    """Recorded rows: whose (`body`), their numbers and times, and the values of each name."""
+
+    body: str
+    numbers: list[int]
+    times: list[float]
+    values: dict[str, list[Any]]
+    units: dict[str, str]
+
+
+class Packed(NamedTuple):
+    """A column as it is kept: by which kind of number, or "json"; its unit, if there is one; and its bytes."""
+
+    kind: str
+    unit: str
+    data: bytes
+
+
+def rows_chunk(body: str, names: tuple[str, ...], rows: list[RowTuple]) -> tuple[str, bytes]:
+    """Return the head, as JSON, and the data of rows that have the same names."""
+    numbers, times, values = zip(*rows, strict=True)
+    columns = [packed(list(column)) for column in (numbers, times, *zip(*values, strict=True))]
+    heads = [(column.kind, column.unit, len(column.data)) for column in columns]
+    text = json.dumps({"body": body, "names": names, "columns": heads}, separators=(",", ":"))
+    return text, b"".join(column.data for column in columns)
+
+
+def packed(column: list[Any]) -> Packed:
+    """Pack a column: numbers of one kind by their bytes, quantities of one unit by it, all else as JSON."""
+    kinds = {
+        FLOAT if kind.__name__ == "float64" and issubclass(kind, FLOAT) else kind for kind in set(map(type, column))
+    }
+    kind = kinds.pop() if len(kinds) == 1 else object
+    if kind in NUMBERS:
+        with suppress(OverflowError):  # an integer of more than 64 bits
+            return Packed(NUMBERS[kind], "", little_endian(array(NUMBERS[kind], column)))
+    if kind.__name__ == "Quantity" and len(units := {str(value.units) for value in column}) == 1:
+        return packed([value.magnitude for value in column])._replace(unit=units.pop())
+    return Packed("json", "", dumps(column, lenient=True).encode())
+
+
+def little_endian(numbers: array[Any]) -> bytes:
+    """Return the bytes of numbers in the order that most machines have them in memory."""
+    if SWAPPED:
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def rows_from(text: str, data: bytes, resolve: Resolve = imported) -> Columns:
+    """Read recorded rows again."""
+    head = json.loads(text)
+    kinds, units, sizes = zip(*head["columns"], strict=True)
+    ends = itertools.accumulate(sizes, initial=0)
+    views = [memoryview(data)[begin:end] for begin, end in itertools.pairwise(ends)]
+    numbers, times, *columns = [unpacked(kind, view, resolve) for kind, view in zip(kinds, views, strict=True)]
+    names = head["names"]
+    told = {name: unit for name, unit in zip(names, units[2:], strict=True) if unit}
+    return Columns(head["body"], numbers, times, dict(zip(names, columns, strict=True)), told)
+
+
+def unpacked(kind: str, data: memoryview, resolve: Resolve) -> list[Any]:
+    """Read one column."""
+    if kind == "json":
+        return cast("list[Any]", loads(bytes(data), resolve=resolve, lenient=True))
+    numbers: array[Any] = array(kind)
+    numbers.frombytes(data)
+    if SWAPPED:
+        numbers.byteswap()
+    return list(map(bool, numbers)) if kind == "b" else numbers.tolist()
+
+
+class Recorded(NamedTuple):
+    """The recorded rows of a run, in their order; a value that a row hasn't got is None."""
+
+    times: list[float]
+    """In seconds since 1970."""
+    bodies: list[str]
+    """Whose rows they are."""
+    columns: dict[str, list[Any]]
+    units: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def joined(chunks: list[Columns]) -> Recorded:
+    """Put the rows of several chunks together, in the order of their numbers."""
+    names = dict.fromkeys(name for chunk in chunks for name in chunk.values)
+    units = {name: unit for chunk in chunks for name, unit in chunk.units.items()}
+    numbers = list(itertools.chain.from_iterable(chunk.numbers for chunk in chunks))
+    times = list(itertools.chain.from_iterable(chunk.times for chunk in chunks))
+    bodies = list(itertools.chain.from_iterable([chunk.body] * len(chunk.numbers) for chunk in chunks))
+    columns = {name: list(itertools.chain.from_iterable(part(chunk, name) for chunk in chunks)) for name in names}
+    if all(one < other for one, other in itertools.pairwise(numbers)):
+        return Recorded(times, bodies, columns, units)
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+
+    def sort(values: list[Any]) -> list[Any]:
+        return [values[place] for place in order]
+
+    return Recorded(sort(times), sort(bodies), {name: sort(column) for name, column in columns.items()}, units)
+
+
+def part(chunk: Columns, name: str) -> list[Any]:
+    """Return a column of a chunk."""
+    return chunk.values.get(name) or [None] * len(chunk.numbers)

@@ -1,0 +1,169 @@
+"""Sort what has gathered since the last commit by where it goes: events, rows, and what the listings say."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias, cast
+
+from actorlab.core.run_state import TERMINAL
+from actorlab.encoding import StandIn, StandInError, dumps
+from actorlab.errors import JournalError, text_of
+from actorlab.journal.chunks import Encoder, EventTuple, RowTuple
+from actorlab.journal.opening import Opening
+
+__all__ = ["Group", "Item", "Mark", "Written"]
+
+Written: TypeAlias = Callable[[JournalError | None], object]
+"""Is called when all that was appended before is on disk, or with the error that keeps it from there."""
+
+
+class Mark(enum.Enum):
+    """What stands in the place of an event's kind where it is something else."""
+
+    ROW = enum.auto()
+    TOOK = enum.auto()
+    ANSWER = enum.auto()
+    WRITTEN = enum.auto()
+    NOTHING = enum.auto()
+
+
+Item: TypeAlias = tuple[str, str | Mark, Any, float]
+"""A run, the kind of the event, its payload, and when that was."""
+FINAL: Final = frozenset(state.value for state in TERMINAL)
+LISTED: Final = frozenset(("run", "state", "device"))
+COLUMNS: Final = frozenset(("name", "kind", "parent", "task", "asker", "state"))
+"""What of a "run" event has a column of its own in the listing."""
+
+
+class Group:
+    """What is written together; `row_count` tells how many rows of a run there are already."""
+
+    def __init__(self, opening: Opening, number: int, row_count: Callable[[str], int], encoder: Encoder) -> None:
+        self.opening = opening
+        self.number = number
+        """Of the last event."""
+        self.events: dict[str, list[EventTuple]] = {}
+        self.rows: dict[tuple[str, str, tuple[str, ...]], list[RowTuple]] = {}
+        self.row_counts: dict[str, int] = {}
+        self.created: dict[str, dict[str, Any]] = {}
+        self.changed: dict[str, dict[str, Any]] = {}
+        self.devices: dict[str, dict[str, Any]] = {}
+        self.took: dict[tuple[str, str], list[float]] = {}
+        self.answers: list[dict[str, Any]] = []
+        self.waiting: list[Written] = []
+        self._row_count = row_count
+        self._encoder = encoder
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Sort items in their order; on the hot path, and so one long loop."""
+        events, origin, number = self.events, self.opening.monotonic, self.number
+        kind: Any
+        for run, kind, payload, at in items:
+            if kind.__class__ is str:
+                number += 1
+                mine = events.get(run)
+                if mine is None:
+                    mine = events[run] = []
+                mine.append((number, int((at - origin) * 1e6), kind, payload))
+                if kind in LISTED:
+                    self._list(run, kind, payload, at)
+            else:
+                self._sort(run, kind, payload, at)
+        self.number = number
+
+    def _sort(self, run: str, kind: Mark, payload: Any, at: float) -> None:
+        match kind:
+            case Mark.ROW:
+                self._row(run, payload, at)
+            case Mark.TOOK:
+                self.took.setdefault((clean(run), clean(payload)), []).append(at)
+            case Mark.WRITTEN:
+                self.waiting.append(payload)
+            case Mark.ANSWER:
+                number, well, answer = payload
+                told = {"which": number, "good": well, "told": dumps(answer, lenient=True), "at": at}
+                self.answers.append(told)
+            case Mark.NOTHING:
+                pass
+
+    def _row(self, run: str, payload: tuple[str, dict[str, Any]], at: float) -> None:
+        body, values = payload
+        number = self.row_counts.get(run)
+        if number is None:
+            number = self._row_count(run)
+        self.row_counts[run] = number + 1
+        self.rows.setdefault((run, body, (*values,)), []).append((number, at, (*values.values(),)))
+
+    # -- what the listings say
+
+    def _list(self, run: str, kind: str, payload: Any, at: float) -> None:
+        if not isinstance(payload, dict):
+            return
+        told = cast("dict[str, Any]", payload)
+        match kind:
+            case "run":
+                self._create(run, told, self.opening.wall(at))
+            case "state":
+                self._change(run, told, self.opening.wall(at))
+            case _:
+                name = clean(told.get("name", run))
+                about = {key: value for key, value in told.items() if key != "name"}
+                told_at = self.opening.wall(at)
+                self.devices[name] = {
+                    "name": name, "opening": self.opening.id, "told": told_at, "about": self._encoder.text(about),
+                }  # fmt: skip
+
+    def _create(self, run: str, told: dict[str, Any], wall: float) -> None:
+        name, _, number = run.rpartition("#")
+        about = {key: value for key, value in told.items() if key not in COLUMNS}
+        self.created[run] = {
+            "id": clean(run), "name": clean(told.get("name") or name or run),
+            "number": int(number) if name and number.isdecimal() else 0,
+            "kind": clean(told.get("kind", "task")), "parent": clean_or_none(told.get("parent")),
+            "opening": self.opening.id, "state": clean(told.get("state", "waiting")), "created": wall, "started": None,
+            "ended": None, "task": clean_or_none(told.get("task")), "asker": clean_or_none(told.get("asker")),
+            "error": None, "about": self._encoder.text(about),
+        }  # fmt: skip
+
+    def _change(self, run: str, told: dict[str, Any], wall: float) -> None:
+        state = clean(told.get("state", "?"))
+        change = self.created.get(run)
+        if change is None:
+            change = self.changed.setdefault(run, {"id": clean(run), "started": None})
+        change["state"] = state
+        change["ended"] = wall if state in FINAL else None
+        change["error"] = clean_or_none(error_line(told.get("error")))
+        if state == "running" and change["started"] is None:
+            change["started"] = wall
+
+
+def error_line(error: object) -> str | None:
+    """Write an error in one line, be it an exception, encoded, or text."""
+    match error:
+        case None:
+            return None
+        case StandIn() | StandInError():
+            text = str(error)
+        case BaseException():
+            text = text_of(error)
+        case {"class": str(name), "message": str(message)}:
+            text = f"{name.rpartition(':')[2].rpartition('.')[2]}: {message}".removesuffix(": ")
+        case _:
+            text = str(error)
+    return text.strip().partition("\n")[0]
+
+
+def clean(value: object) -> str:
+    """Make text of which every database can keep every character."""
+    text = str(value)
+    return (
+        text
+        if text.isascii() and "\0" not in text
+        else text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    )
+
+
+def clean_or_none(value: object) -> str | None:
+    """Clean a text, if there is one."""
+    return None if value is None else clean(value)

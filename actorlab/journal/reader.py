@@ -1,0 +1,303 @@
+"""Read a journal, also while another process writes it: its runs, their events and rows, openings, durations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import sqlalchemy as sa
+
+from actorlab.core.run_state import TERMINAL
+from actorlab.encoding import Resolve, decode, imported, loads
+from actorlab.encoding.refusing import class_of
+from actorlab.errors import JournalError
+from actorlab.journal import schema
+from actorlab.journal.asking import put_request, wait_for_answer
+from actorlab.journal.chunks import Recorded, events_from, joined, rows_from
+from actorlab.journal.database import Database, begin_or_check, place_of
+from actorlab.journal.keeping import opening_from
+from actorlab.journal.lock import Holder, held, holder_of
+from actorlab.journal.opening import Opening, user
+
+__all__ = ["Durations", "JournalReader", "KeptDevice", "KeptEvent", "KeptRun", "Recorded"]
+
+
+def check_version(database: Database) -> None:
+    """See that it can be read.
+
+    Raises:
+        JournalError: it is no journal, or of another version.
+
+    """
+    version = begin_or_check(database, read_only=True)
+    if version < schema.VERSION:
+        message = (
+            f"{database.place} was written by an older actorlab (schema {version}; this one knows {schema.VERSION}): "
+            "open it once for writing, with a lab, which brings it up to date"
+        )
+        raise JournalError(message)
+
+
+BLOB: Final = '"$":"blob"'
+"""Stands in a text that names large values."""
+
+
+class KeptRun(NamedTuple):
+    """A run as the listing has it; times are seconds since 1970, `about` is what else its "run" event says."""
+
+    id: str
+    name: str
+    number: int
+    kind: str
+    parent: str | None
+    opening: int
+    state: str
+    created: float
+    started: float | None
+    ended: float | None
+    task: str | None
+    asker: str | None
+    error: str | None
+    about: dict[str, Any]
+
+    @property
+    def terminal(self) -> bool:
+        """Tell whether it has ended."""
+        return self.state in TERMINAL
+
+
+class KeptEvent(NamedTuple):
+    """An event: its number in the whole journal, its run (or ""), when (seconds since 1970), its kind and payload."""
+
+    number: int
+    run: str
+    time: float
+    kind: str
+    payload: Any
+
+
+class KeptDevice(NamedTuple):
+    """What was told of a device last, and when."""
+
+    name: str
+    opening: int
+    told: float
+    about: dict[str, Any]
+
+
+class Durations(NamedTuple):
+    """How long a task took on some devices: `times` times in all, and the latest ones in `seconds`, the newest last."""
+
+    task: str
+    devices: tuple[str, ...]
+    times: int
+    seconds: list[float]
+
+
+class JournalReader:
+    """A journal that is open for reading: `JournalReader.open(path)`.
+
+    Classes of values are found by `resolve`; what can't be found is read as a `StandIn`.
+    """
+
+    def __init__(self, database: Database, resolve: Resolve) -> None:
+        self._database = database
+        self._resolve = resolve
+
+    @classmethod
+    def open(cls, where: str | Path, *, resolve: Resolve = imported) -> Self:
+        """Open a journal, at a path or a ``postgresql://`` URL; others may write it.
+
+        Raises:
+            JournalError: there is none, it is something else, damaged, or of another version.
+
+        """
+        database = Database(place_of(where), read_only=True)
+        try:
+            check_version(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, resolve)
+
+    # -- runs
+
+    def runs(
+        self,
+        *,
+        state: str | Iterable[str] | None = None,
+        name: str | None = None,
+        since: float | None = None,
+        parent: str | None = None,
+        roots: bool = False,
+        limit: int | None = None,
+    ) -> list[KeptRun]:
+        """Return the runs that fit, the latest first: in some states, of a name, created since (seconds since 1970)."""
+        table = schema.runs
+        asked = sa.select(table).order_by(table.c.created.desc(), table.c.number.desc())
+        if state is not None:
+            asked = asked.where(table.c.state.in_([state] if isinstance(state, str) else list(state)))
+        if name is not None:
+            asked = asked.where(table.c.name == name)
+        if since is not None:
+            asked = asked.where(table.c.created >= since)
+        if parent is not None:
+            asked = asked.where(table.c.parent == parent)
+        if roots:
+            asked = asked.where(table.c.parent.is_(None))
+        return [self._run(row) for row in self._all(asked.limit(limit))]
+
+    def unfinished(self) -> list[KeptRun]:
+        """Return the runs that haven't ended, or whose end was never written; the first first."""
+        table = schema.runs
+        asked = sa.select(table).where(table.c.state.not_in([state.value for state in TERMINAL]))
+        return [self._run(row) for row in self._all(asked.order_by(table.c.created, table.c.number))]
+
+    def run(self, run: str) -> KeptRun:
+        """Return one run.
+
+        Raises:
+            JournalError: there is none of this id.
+
+        """
+        for row in self._all(sa.select(schema.runs).where(schema.runs.c.id == run)):
+            return self._run(row)
+        message = f"there is no run {run!r} in {self._database.place}"
+        raise JournalError(message)
+
+    def children(self, run: str) -> list[KeptRun]:
+        """Return the child runs of a run, the first first."""
+        return self.runs(parent=run)[::-1]
+
+    def _run(self, row: Any) -> KeptRun:
+        return KeptRun._make((*row[:-1], self._about(row[-1])))
+
+    # -- what happened
+
+    def events(self, run: str | None = None, *, kinds: Iterable[str] | None = None) -> list[KeptEvent]:
+        """Return the events of a run, of the lab itself (""), or of everything (None), in their order."""
+        table = schema.events
+        asked = sa.select(table).order_by(table.c.first)
+        if run is not None:
+            asked = asked.where(table.c.run == run)
+        wanted = None if kinds is None else frozenset(kinds)
+        openings = {opening.id: opening for opening in self.openings()}
+        found: list[KeptEvent] = []
+        for row in self._all(asked):
+            began = openings[row.opening].started
+            blobs = BLOB in row.body
+            for number, at, kind, payload in events_from(row.body):
+                if wanted is None or kind in wanted:
+                    told = self._decoded(payload, blobs=blobs)
+                    found.append(KeptEvent(number, row.run, began + at / 1e6, kind, told))
+        if run is None:
+            found.sort(key=lambda event: event.number)
+        return found
+
+    def recorded(self, run: str) -> Recorded:
+        """Return the rows that a run has recorded so far."""
+        table = schema.rows
+        asked = sa.select(table.c.columns, table.c.data).where(table.c.run == run).order_by(table.c.first)
+        return joined([rows_from(columns, data, self._resolve) for columns, data in self._all(asked)])
+
+    def count_recorded(self, run: str) -> int:
+        """Return how many rows a run has recorded so far."""
+        table = schema.rows
+        asked = sa.select(sa.func.coalesce(sa.func.sum(table.c.count), 0)).where(table.c.run == run)
+        return int(self._all(asked)[0][0])
+
+    def blob(self, sha256: str) -> Any:
+        """Return a large value by its digest.
+
+        Raises:
+            JournalError: there is none.
+
+        """
+        for (data,) in self._all(sa.select(schema.blobs.c.data).where(schema.blobs.c.sha256 == sha256)):
+            return loads(bytes(data), resolve=self._resolve, lenient=True)
+        message = f"there is no value {sha256} in {self._database.place}"
+        raise JournalError(message)
+
+    # -- the rest
+
+    def openings(self) -> list[Opening]:
+        """Return all openings, the first first."""
+        return [opening_from(row) for row in self._all(sa.select(schema.openings).order_by(schema.openings.c.id))]
+
+    def durations(self, task: str | None = None) -> list[Durations]:
+        """Return how long tasks took lately on which devices."""
+        table = schema.durations
+        asked = sa.select(table).order_by(table.c.task, table.c.devices)
+        found = self._all(asked if task is None else asked.where(table.c.task == task))
+        return [
+            Durations(name, tuple(devices.split(",")) if devices else (), count, json.loads(seconds))
+            for name, devices, count, seconds in found
+        ]
+
+    def devices(self) -> list[KeptDevice]:
+        """Return what was told last of each device."""
+        found = self._all(sa.select(schema.devices).order_by(schema.devices.c.name))
+        return [KeptDevice._make((*row[:-1], self._about(row[-1]))) for row in found]
+
+    def owner(self) -> Holder | None:
+        """Return who has the journal open for writing now, if anybody does."""
+        path = self._database.place.path
+        if path is not None:
+            lock = path.with_name(path.name + ".lock")
+            return holder_of(lock) if held(lock) else None
+        last = self.openings()[-1:]
+        return last[0].holder if last and not last[0].clean else None
+
+    def ask(self, kind: str, payload: Any = None, *, timeout: float = 10.0) -> Any:
+        """Ask the lab that writes the journal for something, and return its answer.
+
+        Raises:
+            JournalError: no lab writes it, or there is no answer within `timeout` seconds.
+            Exception: what the answer says went wrong.
+
+        """
+        owner = self.owner()
+        if owner is None:
+            message = f"no lab has {self._database.place} open: nobody would answer"
+            raise JournalError(message)
+        database = Database(self._database.place)
+        try:
+            number = put_request(database, kind, payload, user(), timeout)
+            return wait_for_answer(self._database, number, timeout)
+        finally:
+            database.close()
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _all(self, asked: Any) -> list[Any]:
+        with self._database.transaction() as connection:
+            return list(connection.execute(asked).all())
+
+    def _decoded(self, tree: Any, *, blobs: bool) -> Any:
+        """Read a payload, with the large values that it may name."""
+        return decode(self._filled(tree) if blobs else tree, resolve=self._resolve, lenient=True)
+
+    def _about(self, text: str) -> Any:
+        return self._decoded(json.loads(text), blobs=BLOB in text)
+
+    def _filled(self, tree: Any) -> Any:
+        """Put the large values into the places where they are named."""
+        kind = class_of(tree)
+        if kind is list:
+            return [self._filled(item) for item in tree]
+        if kind is not dict:
+            return tree
+        if tree.get("$") == "blob":
+            asked = sa.select(schema.blobs.c.data).where(schema.blobs.c.sha256 == tree["sha256"])
+            return next((json.loads(bytes(data)) for (data,) in self._all(asked)), tree)
+        return {name: self._filled(value) for name, value in tree.items()}
