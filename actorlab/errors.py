@@ -165,7 +165,9 @@ def text_of(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         return f"{kind}: {error}".removesuffix(": ")
-    except Exception as failure:  # noqa: BLE001 - the boundary to the author's code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # noqa: BLE001 - the boundary to the author's code
         return f"{kind}: (its text can't be written: {type(failure).__name__})"
 
 
@@ -173,5 +175,7 @@ def repr_of(error: BaseException) -> str:
     """Write any error as Python does, or by its class alone if its author's code fails at that."""
     try:
         return repr(error)
-    except Exception:  # noqa: BLE001 - as above
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as above
         return f"{type(error).__name__}(…)"

@@ -32,14 +32,19 @@ class Waiter(NamedTuple):
 class Shape:
     """All requests for the same things, the oldest waiter at the head."""
 
-    __slots__ = ("_gone", "_queue", "devices", "has_keys", "head", "key", "mask", "node", "users", "wants")
+    __slots__ = (
+        "_gone", "_queue", "devices", "has_keys", "head", "key", "mask", "node", "place", "place_mask", "users", "wants"
+    )  # fmt: skip
 
     def __init__(self, key: Hashable, wants: Wants) -> None:
         self.key: Final = key
         self.wants: Final = wants
         self.devices: Final = tuple(resource for resource, _ in wants if resource.kind is Kind.DEVICE)
         self.has_keys: Final = any(resource.kind is Kind.KEY for resource, _ in wants)
-        self.mask: Final = sum(resource.bit(units) for resource, units in wants)
+        self.mask: Final = mask_of(wants)
+        self.place: Final = tuple([want for want in wants if want[0].kind is not Kind.DEVICE])
+        """All but the devices: what those who are nested in a run have by that."""
+        self.place_mask: Final = mask_of(self.place)
         self.head: Waiter | None = None
         self.node: Node | None = None  # where it is filed while somebody waits
         self.users = 0  # holders and waiters
@@ -62,6 +67,11 @@ class Shape:
         while self._queue and self._queue[0].number in self._gone:
             self._gone.discard(heappop(self._queue).number)
         self.head = self._queue[0] if self._queue else None
+
+
+def mask_of(wants: Wants) -> int:
+    """Return the bits of those who ask for this."""
+    return sum(resource.bit(units) for resource, units in wants)
 
 
 class Line:

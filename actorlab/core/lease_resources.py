@@ -33,7 +33,8 @@ class Request:
     """Ask for devices, slots and keys, all at once.
 
     One unit of each slot is taken, a key is held alone, and `exclusive` asks for the whole lab: it waits for all
-    holders, and once it has the reservation nobody passes it. A larger `priority` is more urgent.
+    holders, and once it has the reservation nobody passes it. A larger `priority` is more urgent. One that is `nested`
+    in a run which holds its share of the lab has part in that, and asks for devices only.
     """
 
     holder: str
@@ -42,6 +43,7 @@ class Request:
     keys: tuple[str, ...] = ()
     exclusive: bool = False
     priority: float = 0.0
+    nested: bool = False
 
 
 class Kind(enum.Enum):
@@ -123,8 +125,9 @@ class Resources:
             self._named(Kind.SLOT, name, limit)
 
     def claims(self, request: Request) -> Iterator[Claim]:
-        """Return what a request asks for; each request has its share of the lab."""
-        yield Kind.LAB, "lab", request.exclusive
+        """Return what a request asks for; each has its share of the lab, if not by another's."""
+        if not request.nested:
+            yield Kind.LAB, "lab", request.exclusive
         for slot in request.slots:
             if (Kind.SLOT, slot) in self._known:  # else there is no limit, so nothing to count
                 yield Kind.SLOT, slot, False

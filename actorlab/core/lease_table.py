@@ -2,7 +2,11 @@
 
 A request is granted all at once or waits. One waiter has a reservation: the oldest, by aged priority, whose blockers
 are all expected to end. Others may pass it where they leave alone what it will need, so nobody starves while holders
-end, and devices don't stand idle behind a long queue. Nobody who holds something waits, so there is no deadlock.
+end, and devices don't stand idle behind a long queue.
+
+Nobody who holds devices waits. Who holds a place (a share of the lab, of a slot, a key) may wait for devices by those
+who are nested in it; so a reservation keeps devices only from when its place is free: nobody whose end it awaits is
+held up by it, and there is no deadlock.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
 from actorlab.core.lease_queue import Line, Node, Shape, Waiter, WaitingTree
-from actorlab.core.lease_resources import Kind, Mode, Request, Resource, Resources
+from actorlab.core.lease_resources import Kind, Mode, Request, Resource, Resources, Wants
 from actorlab.errors import ConfigError
 
 __all__ = ["Blocker", "BlockerKind", "Granted", "LeaseTable", "Mode", "Request"]
@@ -86,6 +90,7 @@ class LeaseTable:
         self._set_aside: dict[Shape, None] = {}  # shapes that may not, because their blockers aren't expected to end
         self._tree = WaitingTree()
         self._reserved_for: Waiter | None = None
+        self._reserved: Wants = ()  # what is kept for it
         self._known_closed = 0  # what was closed when the waiters were looked at last
         self._unfinished = False
         if look_ahead < 1:
@@ -100,7 +105,7 @@ class LeaseTable:
         if holder in self._holds or holder in self._waiters:
             message = f"{holder!r} holds or waits for a lease already: a holder asks once, for all that it needs"
             raise ValueError(message)
-        key = (request.devices, request.slots, request.keys, request.exclusive)
+        key = (request.devices, request.slots, request.keys, request.exclusive, request.nested)
         shape = self._shapes.get(key) or self._new_shape(key, request)
         shape.users += 1
         if not (self._unfinished or shape.mask & (self._resources.held | self._resources.reserved)):
@@ -225,18 +230,22 @@ class LeaseTable:
         return waiter
 
     def _reserve(self, waiter: Waiter | None) -> None:
-        """Move the reservation to this waiter."""
-        if waiter is self._reserved_for:
+        """Move the reservation to this waiter: of all it wants, or of its place as long as others have that."""
+        wants: Wants = ()
+        if waiter:
+            shape = waiter.shape
+            wants = shape.place if shape.place_mask & self._resources.held else shape.wants
+        if waiter is self._reserved_for and wants is self._reserved:
             return
         if self._reserved_for:
-            self._drop_reservation(self._reserved_for.shape)
-        self._reserved_for = waiter
+            self._drop_reservation()
+        self._reserved_for, self._reserved = waiter, wants
         if waiter:
-            self._resources.reserve(waiter.shape.wants)
+            self._resources.reserve(wants)
 
-    def _drop_reservation(self, shape: Shape) -> None:
-        self._reserved_for = None
-        self._resources.drop_reservation(shape.wants)
+    def _drop_reservation(self) -> None:
+        self._resources.drop_reservation(self._reserved)
+        self._reserved_for, self._reserved = None, ()
 
     def _candidates(self) -> list[tuple[Waiter, Node]]:
         """Return a heap of the nodes whose shapes may be free to go: all others are blocked as they were."""
@@ -265,7 +274,7 @@ class LeaseTable:
 
     def _grant(self, waiter: Waiter, now: float) -> Granted:
         if waiter is self._reserved_for:
-            self._drop_reservation(waiter.shape)
+            self._drop_reservation()
         self._dequeue(waiter)
         return self._hold(waiter.holder, waiter.shape, now)
 
@@ -294,7 +303,7 @@ class LeaseTable:
 
     def _withdraw(self, waiter: Waiter) -> None:
         if waiter is self._reserved_for:
-            self._drop_reservation(waiter.shape)
+            self._drop_reservation()
         self._dequeue(waiter)
         self._leave(waiter.shape)
 

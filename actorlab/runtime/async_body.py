@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actorlab.body_kinds import BodyKind, constructed
 from actorlab.errors import AskDeadlock, Cancelled, MailboxFull, repr_of
 from actorlab.kernel import FOREVER, Reply
+from actorlab.kernel.frames import frame_of
 from actorlab.runtime.body import Body
 from actorlab.runtime.listening import end_streams_async
 
@@ -57,11 +59,14 @@ class AsyncBody(Body):
 
     def where(self) -> str:
         """Return where it is, as text."""
-        return "".join(traceback.format_list([place for place in self._places() if OWN not in place.filename]))
+        return "".join(traceback.format_list([place for place in self._places() if not_own(place)]))
 
     def _places(self) -> Iterator[traceback.FrameSummary]:
-        """Follow what the coroutine awaits, inwards."""
+        """Follow what the coroutine awaits, inwards; one that blocks the loop is where the loop's thread is."""
         awaited: Any = self.task.get_coro() if self.task is not None else None
+        if awaited is not None and awaited.cr_running:
+            yield from dropwhile(not_own, traceback.extract_stack(frame_of(self.actor.lab.loop.thread)))
+            return
         while awaited is not None:
             letters = next((letters for letters in ("cr", "ag", "gi") if hasattr(awaited, f"{letters}_frame")), "")
             frame = getattr(awaited, f"{letters}_frame", None)
@@ -188,3 +193,8 @@ class AsyncBody(Body):
         if isinstance(error, asyncio.CancelledError) and self.alarm:
             return Cancelled(self.reason)
         return error
+
+
+def not_own(place: traceback.FrameSummary) -> bool:
+    """Tell whether a frame isn't this package's."""
+    return OWN not in place.filename

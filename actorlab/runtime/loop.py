@@ -38,6 +38,11 @@ class LabLoop:
         loop = self._loop or self._begin()
         loop.call_soon_threadsafe(self._start, coroutine, context, made)
 
+    @property
+    def thread(self) -> int | None:
+        """Return the identity of its thread."""
+        return None if self._thread is None else self._thread.ident
+
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop, soon; from any thread."""
         if self._loop is not None and not self._loop.is_closed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actorlab.core.run_state import RunState
+from actorlab.errors import repr_of
 
 if TYPE_CHECKING:
     from actorlab.options import When
@@ -143,7 +144,7 @@ def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
 
 def retry_reasons(actor: RunActor) -> tuple[str, ...]:
     """Say why a run is to be tried again, and for what it waits until then."""
-    last = repr(actor.core.errors[-1][1]) if actor.core.errors else "a failure"
+    last = repr_of(actor.core.errors[-1][1]) if actor.core.errors else "a failure"
     devices = actor.notes.retry_waits.get(0, "")
     wait = f", when its delay is over and {devices} serve{'s' if ',' not in devices else ''}" if devices else ""
     return (f"{actor.id} will be tried again{wait}, after {last}",)

@@ -31,7 +31,12 @@ def error_of(actor: RunActor) -> BaseException:
         wrapped = ActorLabError(f"{actor.id} raised {repr_of(error)}")
         wrapped.__cause__ = error
         error = wrapped
-    annotate(actor, error)
+    if not annotated(actor, error):
+        wrapped = ActorLabError(f"{actor.id} raised {repr_of(error)}, to which nothing can be added")
+        wrapped.__cause__ = error
+        annotated(actor, wrapped)
+        if core.unsafe or core.cleanup_errors or actor.stacks:  # else its reader misses nothing
+            return wrapped
     return error  # type: ignore[no-any-return]  # an exception by now
 
 
@@ -46,6 +51,15 @@ def stopped_error(actor: RunActor) -> RunCancelled:
     )  # fmt: skip
 
 
+def annotated(actor: RunActor, error: Any) -> bool:
+    """Try to say which run and step it was, what isn't safe, and which clean-ups failed: its class may not let one."""
+    try:
+        annotate(actor, error)
+    except Exception:  # noqa: BLE001 - a boundary: the class of an error is its author's code; a frozen one refuses
+        return False
+    return True
+
+
 def annotate(actor: RunActor, error: Any) -> None:
     """Say which run and step it was, what isn't safe, and which clean-ups failed."""
     core = actor.core
@@ -56,7 +70,7 @@ def annotate(actor: RunActor, error: Any) -> None:
         error.add_note(f"{name} is not known to be safe: {why}")
     for index, failed in core.cleanup_errors:
         if failed is not error:
-            error.add_note(f"the clean-up {actor.cleanups[index].name} failed: {failed!r}")
+            error.add_note(f"the clean-up {actor.cleanups[index].name} failed: {repr_of(failed)}")
     if not isinstance(error, RunCancelled):
         for stack in actor.stacks:
             error.add_note(stack)

@@ -391,13 +391,18 @@ class RunActor(Actor):
         options = self.options
         return not (self.cells or options.tags or options.exclusive or options.key is not None)
 
+    @property
+    def has_place(self) -> bool:
+        """Tell whether the run has its share of the lab, in which those that are nested in it have part."""
+        return True
+
     def request(self) -> Request:
         """Say what the run needs to begin."""
         options = self.options
         shared = self.shared
         devices = tuple([(cell.name, SHARED if cell.name in shared else EXCLUSIVE) for cell in self.cells])
         if self.parent is not None:
-            return Request(self.id, devices, priority=options.priority)
+            return Request(self.id, devices, priority=options.priority, nested=self.parent.has_place)
         slots = RUNS if not options.tags else ("runs", *(f"tag:{tag}" for tag in options.tags))
         keys = () if options.key is None else (options.key,)
         return Request(self.id, devices, slots, keys, options.exclusive, options.priority)

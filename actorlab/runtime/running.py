@@ -122,5 +122,5 @@ def guarded(logger: Any, function: Callable[[Any], object], argument: Any) -> No
     """Call a user's callback; its error is logged and hurts nobody."""
     try:
         function(argument)
-    except Exception:
-        logger.exception("a callback raised", callback=repr(function))
+    except BaseException:
+        logger.exception("a callback raised", callback=getattr(function, "__qualname__", type(function).__name__))

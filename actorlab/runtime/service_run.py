@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from actorlab.core import run_events as ev
@@ -48,11 +49,16 @@ class ServiceRun(RunActor):
         """Return the name of its service."""
         return self._keeper.name
 
+    @property
+    def has_place(self) -> bool:
+        """Tell whether it has its share of the lab: one that holds nothing isn't in the way of who wants all of it."""
+        return not self.wants_nothing
+
     def request(self) -> Request:
         """Say what it needs to begin: it counts only against the limits of its own tags."""
         request = super().request()
         slots = tuple([slot for slot in request.slots if slot != "runs"])
-        return Request(request.holder, request.devices, slots, request.keys, request.exclusive, request.priority)
+        return replace(request, slots=slots)
 
     def per_call(self, body: Body, cell: Cell) -> PerCall | None:
         """Return how a body uses a device that isn't leased to it, or None."""

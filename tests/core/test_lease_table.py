@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
@@ -26,7 +26,8 @@ AGEING = 3.0
 
 def conflict(one: Request, other: Request) -> bool:
     """Tell whether two requests can never be granted together, slots apart."""
-    if one.exclusive or other.exclusive or set(one.keys) & set(other.keys):
+    whole = (one.exclusive and not other.nested) or (other.exclusive and not one.nested)
+    if whole or set(one.keys) & set(other.keys):
         return True
     modes = dict(other.devices)
     return any(name in modes and X in (mode, modes[name]) for name, mode in one.devices)
@@ -72,13 +73,18 @@ class Oracle:
             request = waiter.request
             occupants = list(self.held.values())
             if self.reserved:
-                occupants.append(self.reserved.request)
+                occupants.append(self.kept(self.reserved.request))
             if self.fits(request, occupants):
                 self.hold(request.holder)
                 granted.append(request.holder)
             elif self.reserved is None and self.fits(request, (self.held[holder] for holder in self.staying)):
                 self.reserved = waiter
         return granted
+
+    def kept(self, request: Request) -> Request:
+        """Return what is kept for whoever has the reservation: its devices only from when it could have the rest."""
+        place = replace(request, devices=())
+        return request if self.fits(place, self.held.values()) else place
 
     def hold(self, holder: str) -> None:
         self.held[holder] = self.leave(holder)
@@ -149,6 +155,7 @@ class LeasesAgainstOracle(RuleBasedStateMachine):
         exclusive=rarely,
         priority=st.integers(-1, 3),
         later=st.integers(0, 2),
+        nested=st.booleans(),
     )
     def request(
         self,
@@ -158,10 +165,13 @@ class LeasesAgainstOracle(RuleBasedStateMachine):
         exclusive: bool,
         priority: int,
         later: int,
+        nested: bool,
     ) -> None:
         self.now += later
         self.number += 1
         request = Request(f"run#{self.number}", devices, slots, keys, exclusive, priority)
+        if nested and self.oracle.held:
+            request = Request(request.holder, devices, priority=priority, nested=True)
         self.oracle.waiting.append(Waiting(self.now - AGEING * priority, self.number, request))
         self.decided(self.table.request(request, self.now))
 
@@ -453,3 +463,38 @@ def test_those_who_have_gone_leave_nothing_behind() -> None:
     assert len(shape._queue) < 100
     assert len(table._by_age._entries) < 100
     assert len(table._tree.root.children) == 1
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        Request("waiter", (("a", X), ("b", X)), slots=("hot",)),
+        Request("waiter", (("a", X), ("b", X)), keys=("sample 1",)),
+        Request("waiter", (("a", X),), exclusive=True),
+    ],
+    ids=["slot", "key", "lab"],
+)
+def test_whoever_waits_for_a_place_keeps_no_device_from_those_by_whom_its_holder_ends(waiting: Request) -> None:
+    """A holder of a place alone ends when those nested in it have had their turn."""
+    table = LeaseTable(LIMITS)
+    table.request(Request("root", slots=("hot",), keys=("sample 1",)), 0.0)
+    assert table.request(waiting, 1.0) == []
+    assert table.reserved_for() == "waiter"
+    assert names(table.request(Request("child", (("a", X),), nested=True), 2.0)) == ["child"]
+    assert table.request(Request("next child", (("a", X),), nested=True), 2.0) == []
+    assert names(table.release("child", 3.0)) == ["next child"]
+    assert names(table.release("root", 4.0)) == ([] if waiting.devices else ["waiter"])
+    assert table.request(Request("another", (("a", S),)), 4.0) == []
+    assert names(table.release("next child", 5.0)) == ["waiter"]
+    assert table.request(Request("nested in the waiter", (("c", X),), nested=True), 6.0)
+
+
+def test_from_when_its_place_is_free_a_waiter_keeps_its_devices_too() -> None:
+    table = LeaseTable(LIMITS)
+    table.request(Request("root", slots=("hot",)), 0.0)
+    ask(table, "other", "b")
+    table.request(Request("waiter", (("a", X), ("b", X)), slots=("hot",)), 1.0)
+    table.release("root", 2.0)
+    assert table.request(Request("a root", (), slots=("hot",)), 3.0) == []
+    assert not ask(table, "late", "a", now=3.0)
+    assert names(table.release("other", 4.0)) == ["waiter"]
