@@ -196,7 +196,9 @@ class Spectrometer(VisaDevice):
 
     def make_safe(self) -> None:
         """End the exposure."""
-        self.write("ABOR")
+        with current.get().exchange():
+            self.write("ABOR")
+            self.query("*OPC?")  # answered when that is done: what is only on its way is not safe yet
 
 
 class Stage(VisaDevice):
@@ -234,8 +236,9 @@ class Stage(VisaDevice):
         return [name.strip('"') for name in self.query("SAMP:CAT?").split(",")]
 
     def make_safe(self) -> None:
-        """Stop where it is."""
+        """Stop where it is, and wait until it stands."""
         self.write("STOP")
+        self._arrive()
 
     def _arrive(self) -> None:
         while not self.query_bool("MOVE:DONE?"):
