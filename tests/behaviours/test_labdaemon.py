@@ -536,6 +536,20 @@ def test_a_task_that_hangs_gives_its_devices_back() -> None:
 # -- ends
 
 
+def test_only_the_newest_finished_runs_are_kept(lab: Lab) -> None:
+    oldest = lab.start(int)
+    for _ in range(1100):
+        lab.run(int)
+    newest = lab.start(int)
+    newest.result(PATIENCE)
+    kept = lab.runs
+    assert 100 <= len(kept) <= 1000
+    assert kept[-1] is newest
+    with pytest.raises(ConfigError, match="ended long ago"):
+        lab.get(oldest.id)
+    assert oldest.result() == 0, "who has kept it himself still has it"
+
+
 def test_cancelling_a_parent_ends_its_children_and_the_parent_at_once(lab: Lab) -> None:
     one, other = lab.add("one", Shutter), lab.add("other", Shutter)
     all_run = threading.Barrier(3, timeout=PATIENCE)
