@@ -86,6 +86,22 @@ class Dataset:
 
         return to_xarray(self._table(columns))
 
+    def to_documents(self, columns: Iterable[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the documents of Bluesky's event model, each with its name: start, descriptors, events, stop.
+
+        Rows with the same columns make a stream: ``primary`` is that of the first row, then come ``stream_2`` and so
+        on. Complex numbers are two keys, ``<name>_real`` and ``<name>_imag``; what has no type there is JSON. The same
+        rows have the same ids again. A run that goes on has no stop yet.
+
+        Raises:
+            ConfigError: the extra `bluesky` isn't installed.
+            ValueError: the units of a column can't be converted to one another, or there is no such column.
+
+        """
+        from actorlab.data.documents import documents  # noqa: PLC0415 - as above
+
+        return documents(self._table(columns))
+
     # -- files
 
     def to_csv(self, path: PathLike, *, columns: Iterable[str] | None = None, overwrite: bool = False) -> None:

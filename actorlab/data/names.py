@@ -17,9 +17,14 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
+    def take(self, name: str) -> None:
+        """Take a name that something has already."""
+        self._taken.add(name)
+
     def new(self, wanted: str) -> str:
         """Take a name: the wanted one, or one like it."""
-        plain = STRANGE.sub("_", safe(wanted))[:200] or "_"
+        plain = STRANGE.sub("_", safe(wanted))[:200]
+        plain = plain if plain.strip("_") else "column"
         name, number = plain, 1
         while name in self._taken:
             number += 1

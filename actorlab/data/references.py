@@ -90,7 +90,7 @@ def one_of(array: Any, reference: ArrayRef) -> NDArray[Any]:
     A part that is missing would be read as zeros.
     """
     part = Path(reference.store, reference.path, chunk_key(reference.index, len(reference.shape)))
-    if reference.index >= array.shape[0] or not part.exists():
+    if reference.index >= array.shape[0] or not (part.exists() or 0 in reference.shape):
         text = f"{reference} can't be read: its data aren't in the store"
         raise FileNotFoundError(text)
     found: NDArray[Any] = array[reference.index]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,18 @@ def about(run: Run[Any]) -> dict[str, Any]:
         "name": run.name,
         "state": str(run.state),
         "reason": actor.core.reason or None,
+        "began": moment(min(actor.notes.began.values(), default=None)),
+        "ended": moment(max(actor.notes.ended.values(), default=None)) if run.done() else None,
         "lab": actor.lab.name,
         "devices": list(run.devices),
         "parameters": run.parameters,
         "actorlab": version("actorlab"),
     }
+
+
+def moment(monotonic: float | None) -> str | None:
+    """Write a monotonic time as a time of the clock, in UTC."""
+    if monotonic is None:
+        return None
+    at = time.time() - (time.monotonic() - monotonic)
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def test_a_run_gives_what_its_body_recorded() -> None:
         assert about["state"] == RunState.SUCCEEDED
         assert about["parameters"] == {"gain": 2.0}
         assert about["lab"] == "optics"
+        assert about["began"] <= about["ended"]
+        assert abs(dt.datetime.fromisoformat(about["began"]).timestamp() - run.data.rows[0].time) < 5
         assert repr(run.data) == f"<3 rows of {run.id}>"
 
 
