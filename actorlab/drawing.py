@@ -110,7 +110,7 @@ def _draw(task: Task[..., Any], args: Args, kwargs: Kwargs, outer: DrawingScope 
     return DrawingScope(task, needs(task, args, kwargs), outer, path).draw(args, kwargs)
 
 
-@task(name="all of an item")
+@task(name="all of an item", takes=0)
 def join() -> None:
     """Stand for the end of many steps."""
 

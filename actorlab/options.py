@@ -7,18 +7,21 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from actorlab.core.restart import RestartPolicy
 from actorlab.errors import ConfigError
 
-__all__ = ["LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "When", "seconds_until"]
+__all__ = ["LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "Takes", "When", "seconds_until"]
 
 LeaseSpan: TypeAlias = Literal["run", "step"]
 OnFailure: TypeAlias = Literal["fail", "pause"]
 OnConflict: TypeAlias = Literal["queue", "reject", "replace"]
 When: TypeAlias = float | datetime
 """Seconds from the submission of a run, or a point in time; one without a time zone is local time."""
+Takes: TypeAlias = float | tuple[float, float, float]
+"""For how long a task probably runs: its seconds, or the least, the likely and the most."""
+TAKES: Final = ("least", "likely", "most")
 
 
 class OptionChanges(TypedDict, total=False):
@@ -43,6 +46,7 @@ class OptionChanges(TypedDict, total=False):
     keep_going: bool
     on_failure: OnFailure
     category: str | None
+    takes: Takes | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +63,8 @@ class Options:
     With ``lease="step"`` each step leases its devices for itself. `after` is what earlier steps of the same workflow
     returned: this one comes after them, and starts `within` some seconds of their end. `keep_going` finishes what
     doesn't depend on a failed step. With ``on_failure="pause"`` a failure, after its retries, pauses the run and asks
-    an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that are discovered.
+    an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that are discovered. `takes` says how
+    long it probably runs, for rehearsals: seconds, or ``(least, likely, most)``.
 
     Raises `ConfigError` naming the option and what it takes.
     """
@@ -83,6 +88,7 @@ class Options:
     keep_going: bool = False
     on_failure: OnFailure = "fail"
     category: str | None = None
+    takes: Takes | None = None
 
     def __post_init__(self) -> None:
         if type(self.after) is not tuple:
@@ -117,6 +123,8 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
         yield "priority", "a finite number; a larger one is more urgent"
     if options.lease not in get_args(LeaseSpan):
         yield "lease", '"run" or "step"'
+    if options.takes is not None and not _is_duration(options.takes):
+        yield "takes", "seconds, 0 or more, or (least, likely, most), or None"
     yield from _mistakes_of_conflicts(options)
     yield from _mistakes_of_text(options)
 
@@ -151,6 +159,14 @@ def seconds_until(when: When) -> float:
     if isinstance(when, datetime):
         return max(0.0, (when - datetime.now(when.tzinfo)).total_seconds())
     return when
+
+
+def _is_duration(takes: Any) -> bool:
+    """Tell whether something says how long a task runs."""
+    several: Any = takes if isinstance(takes, tuple) else (takes, takes, takes)  # pyright: ignore[reportUnknownVariableType]  looked at below
+    if len(several) != len(TAKES) or not all(_is_number(seconds) and math.isfinite(seconds) for seconds in several):
+        return False
+    return bool(0 <= several[0] <= several[1] <= several[2])
 
 
 def _is_number(value: object) -> bool:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from actorlab.dispatch import Dispatcher
     from actorlab.runtime.cell import Cell, DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
+    from actorlab.runtime.rehearse import Rehearse
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.service import Service, ServiceGroup
@@ -91,6 +92,7 @@ class Lab:
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
         if max_runs is not None:
             places["runs"] = max_runs
+        self.places = places
         self.lab_actor = LabActor(self, self.decider, self.events, places)
         self.inventory = Devices(self.lab_actor)
         self.cells = self.inventory.cells
@@ -277,6 +279,16 @@ class Lab:
         self.check_open()
         cells = self.cells_of([device_name(ref) for ref in refs])
         return LeaseBlock(self, self.maker.next_id("lease"), cells, timeout)
+
+    @property
+    def rehearse(self) -> Rehearse:
+        """Say what a task or workflow would do, and when; no instrument is touched: ``lab.rehearse(sweep, laser)``.
+
+        `lab.rehearse.using(…)` says how: by whose durations, or with ``simulate=True`` by simulated devices.
+        """
+        from actorlab.runtime.rehearse import Rehearse  # noqa: PLC0415 - loaded by those who ask for it
+
+        return Rehearse(self)
 
     @property
     def runs(self) -> tuple[Run[Any], ...]:

@@ -1,0 +1,78 @@
+"""Rehearse in a lab: `lab.rehearse`, and how it is to be done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from actorlab.rehearsal.durations import Durations
+from actorlab.runtime.in_progress import history_of, look_at
+from actorlab.runtime.on_paper import PaperLab
+from actorlab.runtime.rehearsing import rehearse_on_paper, seconds_left
+from actorlab.scope import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.rehearsal.rehearsal import Rehearsal
+    from actorlab.runtime.in_progress import InProgress
+    from actorlab.runtime.lab import Lab
+    from actorlab.runtime.run import Run
+
+__all__ = ["Rehearse", "eta"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Rehearse:
+    """Rehearse runs of a lab: call it as one calls `lab.run`."""
+
+    def __init__(self, lab: Lab, durations: Durations | None = None) -> None:
+        self._lab = lab
+        self._durations = durations
+
+    def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Rehearsal:
+        """Say what a run of a task or workflow would do, among the runs that are in progress.
+
+        Durations are those of earlier runs of the same steps on the same devices in this lab, else what `takes` says,
+        else 1 s; the rehearsal says of each which it is.
+
+        Raises:
+            WorkflowError: it can't be drawn.
+
+        """
+        current.get().forbid(f"lab.rehearse({getattr(function, '__name__', function)}, …)")
+        lab = self._lab
+        lab.check_open()
+        return rehearse_on_paper(paper_of(lab), function, args, dict(kwargs), self._known(), others_in(lab))
+
+    def using(self, *, durations: Durations | None = None) -> Rehearse:
+        """Return what rehearses by the durations that somebody else knows."""
+        return Rehearse(self._lab, durations or self._durations)
+
+    def _known(self) -> Durations:
+        return self._durations if self._durations is not None else history_of(self._lab.runs)
+
+
+def paper_of(lab: Lab) -> PaperLab:
+    """Return what has to be known of a lab."""
+    return PaperLab(list(lab.cells), lab.cancel_grace, lab.places)
+
+
+def others_in(lab: Lab) -> list[InProgress]:
+    """Return how far the runs are that have begun in a lab, but for services, which never end."""
+    return lab.ask(
+        lambda: [look_at(actor) for actor in lab.book.under_way if actor.parent is None and not actor.service]
+    )
+
+
+def eta(run: Run[Any], durations: Durations | None = None) -> float | None:
+    """Return in how many seconds a run will probably have ended, waits for devices included; None: who knows.
+
+    It goes by what is left of each step, by its own progress or by how long it took in earlier runs.
+    """
+    if run.done():
+        return 0.0
+    lab = run.supervisor.lab
+    known = durations if durations is not None else history_of(lab.runs)
+    return seconds_left(paper_of(lab), run.supervisor, known, others_in(lab))
