@@ -6,16 +6,20 @@ import asyncio
 import enum
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from types import FunctionType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from actorlab.arguments import call_on_device
 from actorlab.errors import ConfigError
 from actorlab.scope import current
 
-__all__ = ["BodyKind", "Runs", "constructed", "kind_of", "progress_in", "run_on_own_loop", "starter_of"]
+__all__ = [
+    "AsyncYielding", "Awaiting", "BodyKind", "Runs", "Yielding", "constructed", "kind_of", "progress_in",
+    "run_on_own_loop", "starter_of",
+]  # fmt: skip
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -25,6 +29,14 @@ class Runs(Protocol[R_co]):
     def run(self) -> R_co:
         """Do it, and return the value."""
         ...
+
+
+Awaiting: TypeAlias = Coroutine[Any, Any, R] | Runs[Coroutine[Any, Any, R]]
+"""What an asynchronous body gives when it is called: of a function, or of a class whose `run` is one."""
+Yielding: TypeAlias = Generator[Any, Any, R] | Runs[Generator[Any, Any, R]]
+"""The same of a generator."""
+AsyncYielding: TypeAlias = AsyncGenerator[Any, Any] | Runs[AsyncGenerator[Any, Any]]
+"""The same of an asynchronous generator, which returns nothing."""
 
 
 class BodyKind(enum.Enum):

@@ -7,7 +7,6 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Coroutine,
     Generator,
     Iterable,
     Iterator,
@@ -17,7 +16,7 @@ from collections.abc import (
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
-from actorlab.body_kinds import Runs
+from actorlab.body_kinds import AsyncYielding, Awaiting, Runs, Yielding
 from actorlab.driving.member import Member, performed
 from actorlab.kernel import Reply
 from actorlab.runtime.async_body import AsyncBody
@@ -175,11 +174,11 @@ def exchange() -> AbstractContextManager[None]:
 
 
 @overload
-def spawn(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+def spawn(function: Callable[P, Awaiting[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
 @overload
-def spawn(function: Callable[P, Generator[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
+def spawn(function: Callable[P, Yielding[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
 @overload
-def spawn(function: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs) -> Run[None]: ...
+def spawn(function: Callable[P, AsyncYielding], *args: P.args, **kwargs: P.kwargs) -> Run[None]: ...
 @overload
 def spawn(function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
 @overload

@@ -14,9 +14,9 @@ from actorlab.runtime.standings import error_in_words
 from actorlab.runtime.subscriptions import wait_in_scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import Callable
 
-    from actorlab.body_kinds import Runs
+    from actorlab.body_kinds import AsyncYielding, Awaiting, Runs, Yielding
     from actorlab.core.supervision import Strategy
     from actorlab.runtime.run import Run
     from actorlab.runtime.services import Group, Served, Services
@@ -207,13 +207,11 @@ class ServiceGroup:
         return self._group.core.gave_up
 
     @overload
-    def serve(self, task: Callable[P, Coroutine[Any, Any, S]], *args: P.args, **kwargs: P.kwargs) -> Service[S]: ...
+    def serve(self, task: Callable[P, Awaiting[S]], *args: P.args, **kwargs: P.kwargs) -> Service[S]: ...
     @overload
-    def serve(self, task: Callable[P, Generator[Any, Any, S]], *args: P.args, **kwargs: P.kwargs) -> Service[S]: ...
+    def serve(self, task: Callable[P, Yielding[S]], *args: P.args, **kwargs: P.kwargs) -> Service[S]: ...
     @overload
-    def serve(
-        self, task: Callable[P, AsyncGenerator[Any, Any]], *args: P.args, **kwargs: P.kwargs
-    ) -> Service[None]: ...
+    def serve(self, task: Callable[P, AsyncYielding], *args: P.args, **kwargs: P.kwargs) -> Service[None]: ...
     @overload
     def serve(self, task: Callable[P, Runs[S]], *args: P.args, **kwargs: P.kwargs) -> Service[S]: ...
     @overload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -209,6 +209,48 @@ with Lab() as lab:
     lamp, spectrometer = lab.add("lamp", Lamp), lab.add("spectrometer", Spectrometer)
     assert_type(lab.run(spectrum, lamp, spectrometer), Curve)
     assert_type(lab.run(characterise.options(key="sample 3"), stage, oven, smu, lamp, spectrometer), Report)
+
+
+class Scan:
+    def __init__(self, laser: Laser, steps: int) -> None: ...
+
+    def run(self) -> float:
+        return 1.0
+
+
+class AsyncScan:
+    def __init__(self, laser: Laser, steps: int) -> None: ...
+
+    async def run(self) -> str:
+        return ""
+
+
+class StepwiseScan:
+    def __init__(self, laser: Laser, steps: int) -> None: ...
+
+    def run(self) -> Generator[tuple[int, int], None, bytes]:
+        yield 1, 2
+        return b""
+
+
+async def asynchronous(laser: Laser) -> str:
+    return str(laser)
+
+
+def stepwise(laser: Laser) -> Generator[tuple[int, int], None, bytes]:
+    yield 1, 2
+    return str(laser).encode()
+
+
+with Lab() as lab:
+    laser = lab.add("laser", Laser, "TCPIP::127.0.0.1::5025::SOCKET")
+    assert_type(lab.run(Scan, laser, 3), float)
+    assert_type(lab.run(AsyncScan, laser, 3), str)
+    assert_type(lab.run(StepwiseScan, laser, 3), bytes)
+    assert_type(lab.start(asynchronous, laser), Run[str])
+    assert_type(lab.start(stepwise, laser), Run[bytes])
+    assert_type(task(retries=2)(AsyncScan)(laser, 3), str)
+    assert_type(spawn(StepwiseScan, laser, 3), Run[bytes])
 
 
 class Frame:
