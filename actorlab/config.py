@@ -38,6 +38,7 @@ from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable
 from actorlab.quantities import ReadBack
 from actorlab.runtime.devices import Adding
 from actorlab.runtime.lab import Lab
+from actorlab.runtime.left_behind import LeftBehind
 from actorlab.simulation.bench import Bench
 from actorlab.simulation.instruments import INSTRUMENTS
 
@@ -142,9 +143,9 @@ class ConfiguredLab(Lab):
             return entry.arguments
         return [self.bench.resources[entry.instrument], *entry.args]
 
-    def _end(self, reason: str | None, timeout: float | None = None) -> None:
+    def _end(self, reason: str | None, timeout: float | None = None) -> LeftBehind:
         try:
-            super()._end(reason, timeout)
+            return super()._end(reason, timeout)
         finally:
             if self.bench is not None:
                 self.bench.close()

@@ -65,7 +65,9 @@ class AsyncBody(Body):
         """Follow what the coroutine awaits, inwards; one that blocks the loop is where the loop's thread is."""
         awaited: Any = self.task.get_coro() if self.task is not None else None
         if awaited is not None and awaited.cr_running:
-            yield from dropwhile(not_own, traceback.extract_stack(frame_of(self.actor.lab.loop.thread)))
+            thread = self.actor.lab.loop.thread
+            frame = frame_of(None if thread is None else thread.ident)
+            yield from dropwhile(not_own, traceback.extract_stack(frame))
             return
         while awaited is not None:
             letters = next((letters for letters in ("cr", "ag", "gi") if hasattr(awaited, f"{letters}_frame")), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from _thread import get_ident
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -19,7 +18,7 @@ from actorlab.errors import (
     repr_of,
 )
 from actorlab.kernel import FOREVER, Reply
-from actorlab.kernel.frames import frame_of
+from actorlab.kernel.frames import stack_of
 from actorlab.runtime.calls import ask_held, call_held
 from actorlab.runtime.cycles import refuse_cycle
 from actorlab.runtime.listening import end_streams
@@ -175,6 +174,11 @@ class Body(Scope):
             return
         self.met[me] = None
         raise Cancelled(self.reason)
+
+    def dropped(self, me: int, error: BaseException) -> BaseException:
+        """Take note that a thread has met the alarm by its call, and return what that call raises."""
+        self.met[me] = None
+        return error
 
     def sound(self, reason: str) -> float:
         """Set the alarm, and return for how many seconds a shield keeps it out; for the deciding thread."""
@@ -372,7 +376,7 @@ class Body(Scope):
 
     def where(self) -> str:
         """Return where it is, as text."""
-        return "".join(traceback.format_stack(frame)) if (frame := frame_of(self.thread)) else ""
+        return stack_of(self.thread)
 
     # -- devices
 

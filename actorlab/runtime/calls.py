@@ -110,7 +110,7 @@ def call_held(hold: Hold, member: Member, *args: Any, **kwargs: Any) -> Any:
         if error is None:
             return value if value.__class__ is not Stays else hold.cell.part(hold, member, args, value)
         if error.__class__ is Cancelled:
-            body.met[me] = None
+            error = body.dropped(me, error)
         try:
             raise as_seen_by_caller(error, hold.cell)
         finally:

@@ -6,11 +6,23 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from actorlab.errors import ActorLabError, ConfigError, repr_of
+from actorlab.core import run_events as ev
+from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, RunCancelled, repr_of
+from actorlab.kernel.actor import here
+from actorlab.kernel.frames import stack_of
+from actorlab.runtime.body import Body
+from actorlab.runtime.lease import Session
+from actorlab.runtime.left_behind import Left, LeftBehind
+from actorlab.scope import current
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actorlab.runtime.cell import Cell
+    from actorlab.runtime.device_actor import DeviceActor
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
@@ -19,6 +31,8 @@ __all__ = ["LabEnd"]
 
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
+LAST: Final = 0.1
+"""So many seconds threads have that only have to notice that it is over."""
 
 monotonic = time.monotonic
 logger = logging.getLogger("actorlab")
@@ -29,7 +43,7 @@ class LabEnd:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._begun = False
+        self.closing = False
         self.over = False
         # Whoever comes second waits until the lab is closed; a mailbox wouldn't do, as its reader ends meanwhile.
         self._turn = threading.RLock()
@@ -37,6 +51,8 @@ class LabEnd:
         self._culprit: BaseException | None = None
         self._broken: BaseException | None = None
         self.exit_code = 0
+        self.left = LeftBehind(lab=lab.name)
+        """What was left behind, once it is over."""
         self.refusal: ConfigError | None = None
         """Why no more runs may begin; written by the deciding thread only."""
 
@@ -48,7 +64,7 @@ class LabEnd:
         if self._broken is not None:
             text = f"lab {name!r} has failed by a fault of its own and is closed: {self._broken!r}"
             raise ConfigError(text) from self._broken
-        if self._begun:
+        if self.closing:
             why = f", since it stopped itself: {self._stopped_itself}" if self._stopped_itself else ": make a new one"
             text = f"lab {name!r} is closed{why}"
             raise ConfigError(text)
@@ -66,7 +82,7 @@ class LabEnd:
         if self._broken is not None:
             return
         lab = self._lab
-        self._broken = error
+        self._broken, self.exit_code = error, 1
         logger.critical("lab %s: a decision failed; all devices are fenced", lab.name, exc_info=error)
         lab.lab_actor.safety.fence_all()
         for actor in lab.book.under_way:
@@ -86,25 +102,67 @@ class LabEnd:
         lab = self._lab
         self._stopped_itself, self._culprit, self.exit_code = reason, culprit, 1
         lab.events.add("lab", "stopped", why=reason)
-        self._begun = True
-        for run in self._last_runs(at_once=True):
-            run.cancel(f"the lab stops, since {reason}")
+        self.closing = True
+        self._cancel(f"the lab stops, since {reason}")
         threading.Thread(target=lab.close, daemon=True, name=f"actorlab {lab.name}: closing").start()
 
     def tell_block(self, error: BaseException | None) -> None:
-        """Raise as a ``with`` block is left without an error, although the lab has stopped itself."""
-        if self._stopped_itself and error is None:  # it mustn't look like a success
-            text = f"lab {self._lab.name!r} stopped itself: {self._stopped_itself}"
-            raise ActorLabError(text) from self._culprit
+        """Say how the lab has ended, as its ``with`` block is left: to the error that is under way, or by an own one.
 
-    def end(self, reason: str | None, timeout: float | None = None) -> None:
-        """Wait for the runs, or cancel them for a reason; then stop the devices, the threads, and say what wouldn't."""
-        if self.over or os.getpid() != self._lab.lab_actor.pid:
-            return
-        self._begun = True
-        with self._turn:
+        Raises:
+            ActorLabError: nothing else is raised, but the lab stopped itself, failed, or left something behind.
+
+        """
+        if error is not None:
+            if self.left:
+                error.add_note(str(self.left))
+        elif self._stopped_itself or self._broken is not None:  # it mustn't look like a success
+            why = f"stopped itself: {self._stopped_itself}" if self._stopped_itself else "failed by a fault of its own"
+            failed = ActorLabError(f"lab {self._lab.name!r} {why}")
+            if self.left:
+                failed.add_note(str(self.left))
+            raise failed from self._culprit or self._broken
+        elif self.left:
+            failed = ActorLabError(str(self.left))
+            failed.unsafe = tuple([device.name for device in self.left.unsafe])
+            raise failed
+
+    def end(self, reason: str | None, timeout: float | None = None) -> LeftBehind:
+        """Wait for the runs, or cancel them for a reason; then stop the devices, the threads, and say what wouldn't.
+
+        Whoever comes while another one closes the lab waits for that; with a reason, its runs are cancelled at once.
+
+        Raises:
+            AskDeadlock: it would wait for whoever calls it.
+
+        """
+        lab = self._lab
+        if self.over or os.getpid() != lab.lab_actor.pid:
+            return self.left
+        self._refuse_inside()
+        self.closing = True
+        if reason is not None:
+            lab.decider.post(self._cancel, reason)
+        if not self._turn.acquire(timeout=-1 if timeout is None else timeout):
+            return LeftBehind(lab=lab.name, threads=(Left("another thread", "is still closing the lab"),))
+        try:
             if not self.over:
                 self._end_all(reason, timeout)
+        finally:
+            self._turn.release()
+        return self.left
+
+    def _refuse_inside(self) -> None:
+        """Refuse to be called by what the end waits for: a body, or a driver."""
+        scope = current.get()
+        if isinstance(scope, Body) and not isinstance(scope, Session) and scope.actor.lab is self._lab:
+            who = scope.name
+        elif "actor" in here.__dict__:
+            who = f"the driver of {here.actor.name}"
+        else:
+            return
+        text = f"{who} can't close its lab, since that would wait for its end: let whoever has started the lab close it"
+        raise AskDeadlock(text)
 
     # -- in order
 
@@ -134,6 +192,13 @@ class LabEnd:
             self.refusal = ConfigError(f"lab {self._lab.name!r} is closed: make a new one")
         return running
 
+    def _cancel(self, reason: str) -> tuple[Run[Any], ...]:
+        """Cancel all runs, and let no more begin; for the deciding thread."""
+        running = self._last_runs(at_once=True)
+        for run in running:
+            run.cancel(reason)
+        return running
+
     def _stop(self, reason: str | None, timeout: float | None) -> None:
         lab = self._lab
         lives = lab.lab_actor.lives
@@ -142,29 +207,30 @@ class LabEnd:
         bound = lab.cancel_grace + serving + safe + CLOSING if timeout is None else timeout
         until = monotonic() + bound
         if reason is not None:
-            self._cancel_runs(reason, until - (serving if timeout is None else timeout / 2))
+            self._cancel_runs(reason, until - (serving if timeout is None else timeout / 2), until)
         self._stop_services(until)
         lab.decider.post(lab.lab_actor.interlocks.close)
         lives.stop_devices(until - monotonic())
-        lost: tuple[str, ...] = tuple(lab.cells)
-        if lives.stopped.wait(max(0.1, until - monotonic())):
-            lost = lives.stopped.outcome()
-        self._close_threads(lost)
+        lives.stopped.wait(max(0.1, until - monotonic()))
+        self._close_threads(reason or "the lab was closed", until)
 
-    def _cancel_runs(self, reason: str, until: float) -> None:
+    def _cancel_runs(self, reason: str, first: float, until: float) -> None:
         """Cancel all runs and wait for their ends; if time runs out, make all devices safe without waiting for them."""
         lab = self._lab
-        running = lab.ask(lambda: self._last_runs(at_once=True))
-        for run in running:
-            run.cancel(reason)
-        for run in running:
-            run.reply.wait(max(0.0, until - monotonic()))
-        if not all(run.done() for run in running):
-            bound = max((cell.config.safe_timeout for cell in lab.cells.values()), default=0.0)
-            lab.emergency_stop(reason).wait(min(bound, max(0.1, until - monotonic())))
+        running = lab.ask(lambda: self._cancel(reason))
+        if waited_for(running, first):
+            return
+        bound = max((cell.config.safe_timeout for cell in lab.cells.values()), default=0.0)
+        lab.emergency_stop(reason).wait(min(bound, max(0.05, (until - monotonic()) / 2)))
+        lab.decider.post(self._force)
+
+    def _force(self, _: Any) -> None:
+        """Give up the bodies that haven't ended yet: there is no more time for them; for the deciding thread."""
+        for actor in self._lab.book.under_way:
+            actor.on(ev.GraceOver())
 
     def _stop_services(self, until: float) -> None:
-        """End the services, with at most half of the time that is left, and say which were abandoned."""
+        """End the services, with at most half of the time that is left."""
         if self._broken is not None:
             return
         lab = self._lab
@@ -172,33 +238,102 @@ class LabEnd:
         seconds = max(0.0, min(lab.cancel_grace, (until - monotonic()) / 2))
         services.close(seconds)
         bound = max((cell.config.safe_timeout for cell in lab.cells.values()), default=0.0)
-        if services.stopped.wait(min(seconds + bound + 1.0, max(0.1, until - monotonic()))):
-            for name in services.stopped.outcome():
-                logger.error("%s was abandoned: %s", name, services.told_abandoned(name))
+        services.stopped.wait(min(seconds + bound + 1.0, max(0.05, until - monotonic())))
 
-    def _close_threads(self, lost: tuple[str, ...]) -> None:
+    def _close_threads(self, reason: str, until: float) -> None:
+        """End what is left, in the order in which it is needed; the deciding thread last."""
         lab = self._lab
-        lab.ask(self._close_log)
+        lab.ask(lambda: self._give_up_runs(reason))
         lab.workers.close()
-        if not lab.loop.close():
-            logger.error("lab %s: a body blocks the event loop, and doesn't end", lab.name)
+        lab.loop.close(max(0.1, min(1.0, until - monotonic())))
+        late = lab.workers.join(LAST)
+        lab.ask(lab.lab_actor.close)
+        down = monotonic() + max(LAST, min(CLOSING, until - monotonic()))
+        for cell in list(lab.cells.values()):
+            if cell.actor is not None and cell.actor.thread is not None and not cell.actor.abandoned:
+                cell.actor.thread.join(max(0.0, down - monotonic()))
+        self.left = lab.ask(lambda: self._look(late))
+        lab.ask(self._close_log)
         lab.decider.close()
         lab.decider.thread.join(CLOSING)
         self.over = True
-        for cell in list(lab.cells.values()):
-            if cell.name not in lost and cell.actor is not None and cell.actor.thread is not None:
-                cell.actor.thread.join(CLOSING)
-        late = [*lab.workers.join(0.1), *lab.observers.join(0.1), *lab.lab_actor.interlocks.join(0.1)]
-        for name in lost:
-            logger.error("%s was given up: %s", name, lab.cells[name].why if name in lab.cells else "")
-        for thread in late:
-            logger.error("%s still runs what doesn't end", thread.name)
+        late = [*lab.observers.join(LAST), *lab.lab_actor.interlocks.join(LAST), *lab.lab_actor.helpers.join(LAST)]
+        self.left = replace(self.left, threads=(*self.left.threads, *map(left_thread, late)))
+        if self.left:
+            self.exit_code = self.exit_code or 1
+            for left in self.left.everything:
+                logger.error("lab %r: %s", lab.name, left)
+
+    def _give_up_runs(self, reason: str) -> None:
+        """Answer whoever waits for a run that hasn't ended: it never will; for the deciding thread."""
+        for actor in self._lab.book.under_way:
+            for body in list(actor.bodies.values()):
+                body.fence()
+            unsafe = tuple([cell.name for cell in actor.cells if cell.owes_safe])
+            text = f"{actor.id} was cancelled: {reason}; but the lab closed before everything of it had ended"
+            actor.run.reply.finish(
+                None, RunCancelled(text, reason=reason, unsafe=unsafe, abandoned=tuple(actor.stacks))
+            )
+            self._lab.book.end(actor)
+
+    def _look(self, late: list[threading.Thread]) -> LeftBehind:
+        """See what hasn't ended, or isn't safe; for the deciding thread."""
+        lab = self._lab
+        cells = list(lab.cells.values())
+        threads = {thread.ident: thread for thread in late}
+        bodies = [
+            Left(body.name, "didn't end, and was abandoned", body.where())
+            for run in lab.book.runs
+            for body in run.supervisor.bodies.values()
+            if body.on_loop or threads.pop(body.thread, None) is not None
+        ]
+        loop = lab.loop.thread
+        blocked = (loop,) if loop is not None and loop.is_alive() else ()
+        return LeftBehind(
+            lab=lab.name,
+            bodies=tuple(bodies),
+            devices=tuple([left for cell in cells for left in left_of(cell)]),
+            unsafe=tuple(
+                [Left(cell.name, f"is not known to be safe{because(cell)}") for cell in cells if cell.owes_safe]
+            ),
+            threads=tuple(map(left_thread, (*blocked, *threads.values()))),
+        )
 
     def _close_log(self) -> None:
         """Tell the last events, drop the calls that are to come, and end what calls back; for the deciding thread."""
         lab = self._lab
-        lab.lab_actor.close()
         lab.timetable.close()
+        lab.events.add("lab", "closed", left=tuple(map(str, self.left.everything)))
         lab.events.close()
         # Callbacks for the last events are on their way to the observers' threads: those end behind them.
         lab.decider.post(lambda _: lab.observers.close())
+
+
+def waited_for(runs: Iterable[Run[Any]], until: float) -> bool:
+    """Wait for the ends of some runs, and tell whether all have come in time."""
+    return all(run.reply.wait(max(0.0, until - monotonic())) for run in runs)
+
+
+def left_of(cell: Cell) -> list[Left]:
+    """Return the lives of a device that haven't ended."""
+    lives = [*cell.abandoned, *([cell.actor] if cell.actor is not None and cell.actor not in cell.abandoned else [])]
+    return [
+        Left(cell.name, f"was given up{because(cell)}{process_of(actor)}", actor.where())
+        for actor in lives
+        if not actor.down.done()
+    ]
+
+
+def because(cell: Cell) -> str:
+    """Say why a device stands as it does."""
+    return f": {cell.why}" if cell.why else ""
+
+
+def process_of(actor: DeviceActor) -> str:
+    """Name a driver's process that lives on."""
+    return "" if actor.pid is None else f" (its process {actor.pid} lives on)"
+
+
+def left_thread(thread: threading.Thread) -> Left:
+    """Say where a thread is."""
+    return Left(thread.name, "still runs what doesn't end", stack_of(thread.ident))

@@ -111,6 +111,8 @@ class DeviceActor(ThreadActor):
         self.unanswered: list[Call] = []
         """Calls that have begun and are not on the stack: equal queries of others, and one that is being judged."""
         self.abandoned = False
+        self.left_safe = False
+        """It owed its safe state, and was made safe before it was disconnected."""
         self.fault: BaseException | None = None
         self.patience: Timer | None = None
         """How long its supervisor waits for it to connect."""
@@ -161,6 +163,7 @@ class DeviceActor(ThreadActor):
         try:
             if self._cell.owes_safe and self.fault is None and not self.abandoned:
                 self.hook("make_safe")
+                self.left_safe = True
         finally:
             self._let_go()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Helpers"]
+
+
+monotonic = time.monotonic
 
 
 class Helpers:
@@ -36,6 +40,13 @@ class Helpers:
         """Let every thread end after its present job."""
         for _ in self._threads:
             self._jobs.put(None)
+
+    def join(self, timeout: float) -> list[threading.Thread]:
+        """Wait for the threads to end, and return those that still work."""
+        until = monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - monotonic()))
+        return [thread for thread in self._threads if thread.is_alive()]
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from actorlab.dispatch import Dispatcher
     from actorlab.runtime.cell import Cell, DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
+    from actorlab.runtime.left_behind import LeftBehind
     from actorlab.runtime.rehearse import Rehearse
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
@@ -61,8 +62,10 @@ class Lab:
     """Own devices and run tasks on them; leaving its ``with`` block ends everything in order, safely.
 
     Left normally, it waits for the runs, then disconnects the devices; left by an exception, it cancels the runs first.
+    What didn't end, or isn't safe, is told: by a note on that exception, or else by an `ActorLabError`.
     `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one
-    time, and `limits` how many of those with a tag.
+    time, and `limits` how many of those with a tag. Of the runs that have ended the newest `keep_finished` are kept to
+    be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps.
 
     >>> with Lab() as lab:
     ...     lab.run(sum, [1, 2, 3])
@@ -76,9 +79,13 @@ class Lab:
         cancel_grace: float = 10.0,
         max_runs: int | None = None,
         limits: Mapping[str, int] | None = None,
+        keep_finished: int = 1000,
     ) -> None:
         if not cancel_grace > 0:
             text = f"Lab(cancel_grace={cancel_grace!r}): it must be more than 0 seconds"
+            raise ConfigError(text)
+        if not isinstance(keep_finished, int) or keep_finished < 1:
+            text = f"Lab(keep_finished={keep_finished!r}): it must be a whole number of runs, at least 1"
             raise ConfigError(text)
         self.name = name
         self.cancel_grace = cancel_grace
@@ -98,7 +105,7 @@ class Lab:
         self.cells = self.inventory.cells
         self.questions_ = Questions(self.events)
         self.maker = RunMaker(self)
-        self.book = RunBook()
+        self.book = RunBook(keep_finished)
         self.decider.start()
 
     @classmethod
@@ -522,20 +529,37 @@ class Lab:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+        closing = asyncio.get_running_loop().run_in_executor(None, self.__exit__, kind, error, trace)
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():  # who cancels this gets his way when everything has ended
+            try:
+                await asyncio.wait([closing])
+            except asyncio.CancelledError as asked:
+                cancelled = asked
+        if cancelled is not None:
+            raise cancelled from closing.exception()
+        closing.result()
 
-    def close(self, timeout: float | None = None) -> None:
-        """Cancel what runs and disconnect everything, within `timeout` seconds or the sum of the bounds."""
-        self._end("the lab was closed", timeout)
+    def close(self, timeout: float | None = None) -> LeftBehind:
+        """Cancel what runs and disconnect everything, within `timeout` seconds or the sum of the bounds.
+
+        Return what had to be left behind: bodies, devices and threads that didn't end in time, with their stacks, and
+        devices that aren't known to be safe. Closing a lab again returns the same.
+
+        Raises:
+            AskDeadlock: a body or a driver of the lab closes it, and would wait for itself.
+
+        """
+        return self._end("the lab was closed", timeout)
 
     @property
     def exit_code(self) -> int:
-        """Return with what a program that ran this lab should exit: 1 if a service has stopped it."""
+        """Return with what a program should exit: 1 if the lab has stopped itself, or left something behind."""
         return self.ending.exit_code
 
-    def _end(self, reason: str | None, timeout: float | None = None) -> None:
-        """Wait for the runs, or cancel them for a reason; then end everything else."""
-        self.ending.end(reason, timeout)
+    def _end(self, reason: str | None, timeout: float | None = None) -> LeftBehind:
+        """Wait for the runs, or cancel them for a reason; then end everything else, and say what wouldn't end."""
+        return self.ending.end(reason, timeout)
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"

@@ -35,19 +35,19 @@ class LabActor(Actor):
         self.lab = lab
         self.pid = os.getpid()
         cells: dict[str, Cell] = {}
-        self._helpers = Helpers(f"actorlab {lab.name}")
+        self.helpers = Helpers(f"actorlab {lab.name}")
         self.interlocks = Interlocks(lab, decider, events, cells)
         self.leases = Leases(decider, cells, limits, self.interlocks.standstill)
-        self.lives = Lives(decider, events, self._helpers, cells, self.leases)
+        self.lives = Lives(decider, events, self.helpers, cells, self.leases)
         self.lives.escalate = lab.ending.stop_itself
-        self.limits = CallLimits(decider, self._helpers, self.leases, self.lives)
-        self.safety = Safety(decider, events, self._helpers, cells, self.leases, self.lives)
+        self.limits = CallLimits(decider, self.helpers, self.leases, self.lives)
+        self.safety = Safety(decider, events, self.helpers, cells, self.leases, self.lives)
         self.services = Services(lab, decider, events, self.lives)
 
     def close(self) -> None:
         """Mark all devices as closed, and end the helpers; for the deciding thread."""
         self.lives.close()
-        self._helpers.close()
+        self.helpers.close()
 
     def refuse_in_fork(self) -> None:
         """Refuse to work in a forked child: the threads are the parent's.

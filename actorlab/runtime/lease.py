@@ -42,8 +42,17 @@ class Session(Body):
 
         """
         del me
-        text = self.lost or f"{self.name} has lost its lease: {self.reason or 'its block has ended'}"
-        raise LeaseLost(text)
+        raise self._lease_lost()
+
+    def dropped(self, me: int, error: BaseException) -> BaseException:
+        """Return what a call raises that was dropped as the lease ended: nobody has cancelled the caller."""
+        del me
+        lost = self._lease_lost()
+        lost.__cause__ = error
+        return lost
+
+    def _lease_lost(self) -> LeaseLost:
+        return LeaseLost(self.lost or f"{self.name} has lost its lease: {self.reason or 'its block has ended'}")
 
     def hold_for(self, cell: Cell, member: Member) -> Hold | None:
         """Return the block's hold; a query of another device is a call from outside."""

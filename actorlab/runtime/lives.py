@@ -277,6 +277,8 @@ class Lives:
         cell = self._cell_of(actor)
         if cell is None:
             return
+        if actor.left_safe:
+            cell.owes_safe = False
         if cell.name in self._leaving:
             self._supervise(ChildDown(cell.name))
             self._let_go(cell)

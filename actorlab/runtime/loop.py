@@ -6,8 +6,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from actorlab.kernel.actor import here
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LabLoop"]
 
-CLOSING: Final = 1.0
-"""So many seconds coroutines that were given up have, once more, when the loop is closed."""
-
 
 class LabLoop:
     """An event loop in a thread of its own, started with the first body that needs it."""
@@ -26,7 +22,7 @@ class LabLoop:
     def __init__(self, name: str) -> None:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
 
     def start(
         self,
@@ -38,30 +34,26 @@ class LabLoop:
         loop = self._loop or self._begin()
         loop.call_soon_threadsafe(self._start, coroutine, context, made)
 
-    @property
-    def thread(self) -> int | None:
-        """Return the identity of its thread."""
-        return None if self._thread is None else self._thread.ident
-
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop, soon; from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *args)
 
-    def close(self) -> bool:
-        """Cancel what still runs and end the loop; False says that it is blocked by somebody's code."""
-        if self._loop is None or self._thread is None:
-            return True
-        ended: Future[None] = Future()
-        self._loop.call_soon_threadsafe(self._stop, ended)
-        self._thread.join(2 * CLOSING)
-        return not self._thread.is_alive()
+    def close(self, seconds: float) -> None:
+        """Cancel what still runs and end the loop; its thread goes on only if somebody's code blocks it.
+
+        Coroutines that were given up have half of the time, once more, to end.
+        """
+        if self._loop is None or self.thread is None or not self.thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._stop, seconds / 2)
+        self.thread.join(seconds)
 
     def _begin(self) -> asyncio.AbstractEventLoop:
         self._loop = loop = asyncio.new_event_loop()
         loop.set_exception_handler(log_error)
-        self._thread = threading.Thread(target=self._run, args=(loop,), daemon=True, name=f"{self._name}: loop")
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, args=(loop,), daemon=True, name=f"{self._name}: loop")
+        self.thread.start()
         return loop
 
     @staticmethod
@@ -82,20 +74,19 @@ class LabLoop:
     ) -> None:
         made(asyncio.get_running_loop().create_task(coroutine(), context=context))
 
-    def _stop(self, ended: Future[None]) -> None:
+    def _stop(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         left = [task for task in asyncio.all_tasks(loop) if not task.done()]
         for task in left:
             task.cancel()
-        ended.set_result(None)
         if left:
-            loop.create_task(self._stop_after(left))  # noqa: RUF006 - the loop ends with it
+            loop.create_task(self._stop_after(left, seconds))  # noqa: RUF006 - the loop ends with it
         else:
             loop.stop()
 
     @staticmethod
-    async def _stop_after(tasks: list[asyncio.Task[Any]]) -> None:
-        await asyncio.wait(tasks, timeout=CLOSING)
+    async def _stop_after(tasks: list[asyncio.Task[Any]], seconds: float) -> None:
+        await asyncio.wait(tasks, timeout=seconds)
         asyncio.get_running_loop().stop()
 
 

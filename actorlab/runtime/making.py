@@ -103,14 +103,18 @@ class RunMaker:
     ) -> RunActor:
         """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
         name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
+        works = (work,) if drawing is None else works_of(drawing.steps, drawing.path)
+        plan = ONE if drawing is None else drawing.graph.plan()
+        cleanups = () if drawing is None else works_of(drawing.cleanups, drawing.path)
+        cells = self._cells_for(work)
         return make(
             self._lab,
-            self.next_id(name),
+            self.next_id(name),  # the last that may fail is behind us: what can't begin takes no number
             work.name,
-            (work,) if drawing is None else works_of(drawing.steps, drawing.path),
-            plan=ONE if drawing is None else drawing.graph.plan(),
-            cleanups=() if drawing is None else works_of(drawing.cleanups, drawing.path),
-            cells=self._cells_for(work),
+            works,
+            plan=plan,
+            cleanups=cleanups,
+            cells=cells,
             shared=frozenset(work.shared),
             options=options or work.task.options_,
             drawing=drawing,

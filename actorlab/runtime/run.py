@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.run_state import RunState
 from actorlab.data.dataset import Dataset
+from actorlab.errors import RunCancelled
 from actorlab.kernel import Reply
 from actorlab.runtime.about import about
 from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
@@ -50,8 +51,8 @@ class Run(Generic[R]):
     def state(self) -> RunState:
         """Return the state the run is in now."""
         state = self.supervisor.core.state
-        if not state.terminal and self.reply.done():  # a decision itself has failed, so the core says no more
-            return RunState.FAILED
+        if not state.terminal and self.reply.done():  # a decision itself has failed, or the lab closed without it
+            return RunState.CANCELLED if isinstance(self.reply.exception(0), RunCancelled) else RunState.FAILED
         return state
 
     @property

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 
 __all__ = ["RunBook"]
 
-FINISHED_KEPT: Final = 1000
-"""So many runs that have ended are kept to be looked at, …"""
-STEPS_KEPT: Final = 20_000
-"""… if they had not more than so many steps together, as each keeps its arguments and value; the newest stays."""
+STEPS_KEPT: Final = 20
+"""The runs that are kept had not more than so many steps on average, as each keeps its arguments and value."""
 
 
 class RunBook:
-    """The runs of a lab, in the order in which they began or ended; for the deciding thread."""
+    """The runs of a lab, in the order in which they began or ended; for the deciding thread.
 
-    def __init__(self) -> None:
+    Of those that have ended the newest `keep` stay; fewer, if they were large, but the newest in any case.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
         self._begun: dict[str, RunActor] = {}
         self._ended: deque[Run[Any]] = deque()
         self._steps = 0
@@ -44,7 +46,7 @@ class RunBook:
         self._begun.pop(actor.id, None)
         self._ended.append(actor.run)
         self._steps += len(actor.work)
-        while len(self._ended) > FINISHED_KEPT or (self._steps > STEPS_KEPT and len(self._ended) > 1):
+        while len(self._ended) > self._keep or (self._steps > STEPS_KEPT * self._keep and len(self._ended) > 1):
             self._steps -= len(self._ended.popleft().supervisor.work)
 
     def drop(self, run: Run[Any]) -> None:

@@ -127,12 +127,23 @@ class Safety:
             cell.entitle(PANIC)
             cell.holder = "nobody: the lab has failed"
             cell.owes_safe = True
+            call = Call(URGENT, None, cell, SAFE, (), {})
+            call.when_done(partial(self._fenced, cell))
             try:
-                cell.mailbox.put(Call(URGENT, None, cell, SAFE, (), {}))
+                cell.mailbox.put(call)
             except ActorStopped:
                 continue
             if cell.actor is not None and cell.actor.at_work:
                 self._helpers.put(cell.actor.interrupt, None, "urgent")
+
+    def _fenced(self, cell: Cell, made_safe: Reply[Any]) -> None:
+        """Hear how a device was made safe when the deciding code had failed."""
+        if made_safe.exception() is None:
+            self._decider.post(self._is_safe, cell)
+
+    @staticmethod
+    def _is_safe(cell: Cell) -> None:
+        cell.owes_safe = False
 
 
 PANIC: Final = object()

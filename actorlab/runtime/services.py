@@ -481,12 +481,6 @@ class Services:
                 self._decider.then(actor.on, ev.Stopped(RunState.CANCELLED, CLOSING, hurry=True))
                 self._decider.then(actor.on, ev.GraceOver())
 
-    def told_abandoned(self, name: str) -> str:
-        """Say where a life that was abandoned is; from any thread."""
-        served = self.named.get(name)
-        life = served.abandoned if served is not None else None
-        return "" if life is None else "\n".join(life.stacks)
-
 
 CLOSING: Final = "the lab is closed"
 READY: Final = ("idle", "busy")

@@ -627,10 +627,15 @@ def test_a_removed_device_is_closed_and_its_name_is_free(lab: Lab, gate: Gate) -
 
 def test_a_call_that_never_ends_keeps_no_lab_from_closing(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     began = time.monotonic()
-    with caplog.at_level(logging.ERROR), Lab(cancel_grace=0.2) as lab:
+    with (  # noqa: PT012 - the block is what is tested
+        pytest.raises(ActorLabError, match="lamp was given up") as caught,
+        caplog.at_level(logging.ERROR),
+        Lab(cancel_grace=0.2) as lab,
+    ):
         lamp = lab.add("lamp", DeviceConfig(safe_timeout=0.2)(Lamp), [])
         ask(lamp.block, gate)
         gate.reached()
+    assert caught.value.unsafe == ("lamp",)
     assert time.monotonic() - began < 5.5
     assert "lamp was given up" in caplog.text
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actorlab import Lab, dispatch, emit
+from actorlab import ActorLabError, Lab, dispatch, emit
 from actorlab.core.backlog import GAP, SNAPSHOT
 from actorlab.runtime.delivering import IN_A_ROW, SELDOM, Complaints
 from actorlab.runtime.events import Event
@@ -364,14 +364,17 @@ def test_closing_a_subscription_stops_its_callbacks_at_once_also_those_on_their_
 
 def test_closing_a_lab_delivers_the_last_events_and_leaves_no_observers_thread(gate: Gate) -> None:
     seen, queued, queue = Seen(), Seen(), Queue()
-    with Lab("test") as lab:
+    with (  # noqa: PT012 - the block is what is tested
+        pytest.raises(ActorLabError, match="observers: worker 1 still runs what doesn't end"),
+        Lab("test") as lab,
+    ):
         lab.add("lamp", Lamp)
         lab.events.subscribe(seen)
         lab.events.subscribe(queued, dispatcher=queue)
         lab.events.subscribe(lambda _: gate.stop())
         lab.run(int)
         gate.reached()
-    last = seen.until(lambda events: events[-1].data.get("state") == "closed")[-1]
+    last = seen.until(lambda events: events[-1].kind == "closed")[-1]
     while not queued.events or queued.events[-1] != last:
         queue.turn()
     gate.open()

@@ -761,7 +761,11 @@ def test_a_decision_that_raises_ends_all_runs_fences_all_devices_makes_them_safe
             refused.append(error)
         after.set()
 
-    with caplog.at_level(logging.CRITICAL), Lab(cancel_grace=0.3) as lab:
+    with (  # noqa: PT012 - the block is what is tested
+        pytest.raises(ActorLabError, match="failed by a fault of its own"),
+        caplog.at_level(logging.CRITICAL),
+        Lab(cancel_grace=0.3) as lab,
+    ):
         lamp, other = lab.add("lamp", Lamp, entries), lab.add("other", Lamp, others)
         run = lab.start(body, lamp)
         gate.reached()
@@ -782,6 +786,7 @@ def test_a_decision_that_raises_ends_all_runs_fences_all_devices_makes_them_safe
     assert others[:1] == ["safe"]
     assert not {"set 2", "set 3"} & {*entries, *others}
     assert "a decision failed" in caplog.text
+    assert not lab.close(), "both devices are safe, and nothing was left behind"
 
 
 def test_a_run_that_needs_a_device_that_faults_says_so_and_others_go_on(lab: Lab) -> None:

@@ -90,7 +90,7 @@ def test_what_wakes_other_threads_is_done_after_all_else_that_follows(decider: D
 
 
 def test_large_workflows_that_have_ended_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_book, "STEPS_KEPT", 5)
+    monkeypatch.setattr(run_book, "STEPS_KEPT", 0.005)
 
     @workflow
     def three() -> None:
