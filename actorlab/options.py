@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from actorlab.core.restart import RestartPolicy
+from actorlab.core.resumption import OnResume
 from actorlab.errors import ConfigError
 
 __all__ = ["LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "Takes", "When", "seconds_until"]
@@ -43,6 +44,7 @@ class OptionChanges(TypedDict, total=False):
     within: float | None
     name: str | None
     idempotent: bool
+    on_resume: OnResume | None
     keep_going: bool
     on_failure: OnFailure
     category: str | None
@@ -66,6 +68,10 @@ class Options:
     an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that are discovered. `takes` says how
     long it probably runs, for rehearsals: seconds, or ``(least, likely, most)``.
 
+    `on_resume` says what becomes of a step that was under way when its run was interrupted: "redo", "skip", "ask" or
+    "abort"; "redo" also does one again that had finished, if what is left shares its devices. Unless it is given, one
+    that is `idempotent` or has retries is done again, and any other is asked about.
+
     Raises `ConfigError` naming the option and what it takes.
     """
 
@@ -85,6 +91,7 @@ class Options:
     within: float | None = None
     name: str | None = None
     idempotent: bool = False
+    on_resume: OnResume | None = None
     keep_going: bool = False
     on_failure: OnFailure = "fail"
     category: str | None = None
@@ -132,6 +139,8 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
 def _mistakes_of_conflicts(options: Options) -> Iterator[tuple[str, str]]:
     if options.on_failure not in get_args(OnFailure):
         yield "on_failure", '"fail" or "pause"'
+    if options.on_resume is not None and options.on_resume not in get_args(OnResume):
+        yield "on_resume", '"redo", "skip", "ask" or "abort", or None'
     if options.on_conflict not in get_args(OnConflict):
         yield "on_conflict", '"queue", "reject" or "replace"'
     elif options.on_conflict == "replace" and options.key is None:

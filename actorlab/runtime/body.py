@@ -310,7 +310,9 @@ class Body(Scope):
 
     def record(self, values: dict[str, Any]) -> None:
         """Keep a row of what was measured."""
-        self.actor.records().add(self.name, values)
+        row = self.actor.records().add(self.name, values)
+        if self.actor.journal is not None:
+            self.actor.journal.record(self, row)
 
     def parameter(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
         """Return what a parameter of the run is now; the first use declares it."""

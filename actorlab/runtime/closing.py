@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core import run_events as ev
-from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, RunCancelled, repr_of
+from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, JournalError, RunCancelled, repr_of
 from actorlab.kernel.actor import here
 from actorlab.kernel.frames import stack_of
 from actorlab.runtime.body import Body
@@ -257,6 +257,7 @@ class LabEnd:
         lab.decider.close()
         lab.decider.thread.join(CLOSING)
         self.over = True
+        self._close_journal()
         late = [*lab.observers.join(LAST), *lab.lab_actor.interlocks.join(LAST), *lab.lab_actor.helpers.join(LAST)]
         self.left = replace(self.left, threads=(*self.left.threads, *map(left_thread, late)))
         if self.left:
@@ -298,6 +299,16 @@ class LabEnd:
             ),
             threads=tuple(map(left_thread, (*blocked, *threads.values()))),
         )
+
+    def _close_journal(self) -> None:
+        """Write the rest of the journal, or say what couldn't be written."""
+        journalling = self._lab.journalling
+        if journalling is None:
+            return
+        try:
+            journalling.close(CLOSING)
+        except JournalError as error:
+            logger.error("lab %s: %s", self._lab.name, error)  # noqa: TRY400 - its stack says nothing
 
     def _close_log(self) -> None:
         """Tell the last events, drop the calls that are to come, and end what calls back; for the deciding thread."""

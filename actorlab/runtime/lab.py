@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from actorlab.core.restart import RestartPolicy
     from actorlab.core.supervision import Strategy
     from actorlab.dispatch import Dispatcher
+    from actorlab.journal.reader import KeptRun
     from actorlab.runtime.cell import Cell, DeviceState
     from actorlab.runtime.interlocks import Interlock, Then
+    from actorlab.runtime.journalling import Journalling
     from actorlab.runtime.left_behind import LeftBehind
     from actorlab.runtime.rehearse import Rehearse
     from actorlab.runtime.run import Run
@@ -67,6 +69,10 @@ class Lab:
     time, and `limits` how many of those with a tag. Of the runs that have ended the newest `keep_finished` are kept to
     be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps.
 
+    With a `journal` (a path, or a ``postgresql://`` URL) everything that happens is kept, and a run that was
+    interrupted can go on. If that is `durable`, a step's first command is sent when its start is on disk, and an end is
+    told when it is: also a power cut loses nothing. Otherwise it may lose the last moments.
+
     >>> with Lab() as lab:
     ...     lab.run(sum, [1, 2, 3])
     6
@@ -76,6 +82,8 @@ class Lab:
         self,
         name: str = "lab",
         *,
+        journal: str | Path | None = None,
+        durable: bool = True,
         cancel_grace: float = 10.0,
         max_runs: int | None = None,
         limits: Mapping[str, int] | None = None,
@@ -96,11 +104,17 @@ class Lab:
         self.timetable = Timetable(self.decider, self.observers)
         self.workers = Workers(f"actorlab {name}", self.decider)
         self.loop = LabLoop(f"actorlab {name}")
+        self.journalling = None if journal is None else open_journal(self, journal, durable=durable)
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
         if max_runs is not None:
             places["runs"] = max_runs
         self.places = places
-        self.lab_actor = LabActor(self, self.decider, self.events, places)
+        try:
+            self.lab_actor = LabActor(self, self.decider, self.events, places, self.journalling)
+        except ConfigError:
+            if self.journalling is not None:
+                self.journalling.close(LOOKING)
+            raise
         self.inventory = Devices(self.lab_actor)
         self.cells = self.inventory.cells
         self.questions_ = Questions(self.events)
@@ -330,6 +344,53 @@ class Lab:
     def revoke(self, run_id: str, reason: str) -> None:
         """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""
         self.get(run_id).supervisor.revoke(reason)
+
+    # -- after an interruption
+
+    @property
+    def interrupted(self) -> tuple[KeptRun, ...]:
+        """Return the runs which the journal has as interrupted, the latest first: `resume` goes on with one."""
+        return () if self.journalling is None else self.journalling.interrupted()
+
+    def resume(
+        self,
+        run_id: str,
+        *,
+        answers: Mapping[str, str] | None = None,
+        again_from: str | int | None = None,
+        changed: bool = False,
+    ) -> Run[Any]:
+        """Go on with a run that was interrupted, failed or was cancelled, and return it at once; it keeps its id.
+
+        The values of the steps that had finished come from the journal. Nothing is known of the devices: they have
+        begun new lives and were made safe. Where only a person can decide (a step was under way; another may rely on
+        what was set up before), an operator is asked, unless `answers` has it: "redo", "skip" or "abort" by the name or
+        number of a step, and "go on", "again", "all again" or "abort" for "devices". With `again_from` this step and
+        all that are written after it are done again. If the workflow isn't drawn as it was, the values of the steps
+        that are as they were are kept with `changed`.
+
+        Raises:
+            ConfigError: the run has succeeded, is under way, or can't be asked for again; the message says why.
+            WorkflowError: it isn't drawn as it was; the message says in what.
+            JournalError: there is no such run.
+
+        """
+        self.check_open()
+        current.get().forbid("lab.resume(…)")
+        resuming = import_module("actorlab.runtime.resuming")  # with the journal's reader
+        run: Run[Any] = resuming.resume(self, run_id, answers or {}, again_from, changed=changed)
+        return run
+
+    def requeue(self) -> tuple[Run[Any], ...]:
+        """Ask again for the runs that only waited when the lab ended, in their order; they keep their ids.
+
+        Raises:
+            ConfigError: one of them can't be asked for again; those before it have been.
+
+        """
+        if self.journalling is None:
+            return ()
+        return tuple([self.resume(kept.id) for kept in self.journalling.waiting()])
 
     # -- services
 
@@ -563,6 +624,12 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {', '.join(self.cells) or 'no devices'}>"
+
+
+def open_journal(lab: Lab, where: str | Path, *, durable: bool) -> Journalling:
+    """Open the journal of a lab: its modules come with a database, which others don't need."""
+    journalling: Journalling = import_module("actorlab.runtime.journalling").Journalling(lab, where, durable=durable)
+    return journalling
 
 
 def answer(reply: Reply[R], function: Callable[[], R]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from actorlab.core.lease_table import LeaseTable
+from actorlab.core.service_group import ServiceGroupCore
+from actorlab.core.supervision import Supervision
 from actorlab.errors import ConfigError
 from actorlab.kernel import Actor
 from actorlab.runtime.call_limits import CallLimits
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.decider import Decider
     from actorlab.runtime.events import EventLog
+    from actorlab.runtime.journalling import Journalling
     from actorlab.runtime.lab import Lab
 
 __all__ = ["LabActor"]
@@ -30,19 +34,24 @@ class LabActor(Actor):
     Its parts alone write each device's token, holder and standing. What other threads call only posts.
     """
 
-    def __init__(self, lab: Lab, decider: Decider, events: EventLog, limits: dict[str, int]) -> None:
+    def __init__(
+        self, lab: Lab, decider: Decider, events: EventLog, limits: dict[str, int], journal: Journalling | None
+    ) -> None:
         super().__init__(f"{lab.name}: lab")
         self.lab = lab
         self.pid = os.getpid()
         cells: dict[str, Cell] = {}
         self.helpers = Helpers(f"actorlab {lab.name}")
         self.interlocks = Interlocks(lab, decider, events, cells)
-        self.leases = Leases(decider, cells, limits, self.interlocks.standstill)
-        self.lives = Lives(decider, events, self.helpers, cells, self.leases)
+        table = LeaseTable(limits) if journal is None else journal.lease_table(limits)
+        self.leases = Leases(decider, cells, limits, self.interlocks.standstill, table)
+        supervision = Supervision() if journal is None else journal.supervision()
+        self.lives = Lives(decider, events, self.helpers, cells, self.leases, supervision)
         self.lives.escalate = lab.ending.stop_itself
         self.limits = CallLimits(decider, self.helpers, self.leases, self.lives)
         self.safety = Safety(decider, events, self.helpers, cells, self.leases, self.lives)
-        self.services = Services(lab, decider, events, self.lives)
+        group = ServiceGroupCore if journal is None else journal.group
+        self.services = Services(lab, decider, events, self.lives, group)
 
     def close(self) -> None:
         """Mark all devices as closed, and end the helpers; for the deciding thread."""

@@ -30,10 +30,11 @@ class Leases:
         cells: dict[str, Cell],
         limits: dict[str, int],
         standstill: Callable[[RunActor], str],
+        table: LeaseTable,
     ) -> None:
         self._decider = decider
         self._cells = cells
-        self._table = LeaseTable(limits)
+        self._table = table
         self._waiting: dict[str, RunActor] = {}
         self._light: dict[str, RunActor] | None = None if limits else {}
         """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""

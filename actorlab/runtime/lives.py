@@ -54,14 +54,20 @@ class Lives:
     """The supervisor of the devices: its core decides, this starts and ends their actors, and writes their standing."""
 
     def __init__(
-        self, decider: Decider, events: EventLog, helpers: Helpers, cells: dict[str, Cell], leases: Leases
+        self,
+        decider: Decider,
+        events: EventLog,
+        helpers: Helpers,
+        cells: dict[str, Cell],
+        leases: Leases,
+        supervision: Supervision,
     ) -> None:
         self._decider = decider
         self._events = events
         self._helpers = helpers
         self._cells = cells
         self._leases = leases
-        self._devices = Supervision()
+        self._devices = supervision
         self._ready: list[tuple[list[Cell], Callable[[bool], object]]] = []
         self._first: dict[str, list[Reply[None]]] = {}
         """Who waits for the next life of a device to serve."""

@@ -33,7 +33,7 @@ class RunMaker:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1 if lab.journalling is None else lab.journalling.first_number)
 
     def next_id(self, name: str) -> str:
         """Return an id that no run has had, such as "sweep#3"."""
@@ -41,8 +41,15 @@ class RunMaker:
 
     def make(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunActor:
         """Make a run of its own; drawing a workflow happens here, in its caller's thread."""
-        work = self.bound(function, args, kwargs)
-        return self._supervisor(work, drawing=drawn_at_once(work))
+        return self.asked_for(self.bound(function, args, kwargs))
+
+    def asked_for(self, work: Work, **known: Any) -> RunActor:
+        """Make a run of what somebody asks for, and write down what that is."""
+        actor = self._supervisor(work, drawing=drawn_at_once(work), **known)
+        journal = self._lab.journalling
+        if journal is not None:
+            actor.asked = journal.asked(work, actor.work)
+        return actor
 
     def bound(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Work:
         """Bind a task to its arguments, and draw it if it is a workflow, in its caller's thread."""
@@ -55,6 +62,10 @@ class RunMaker:
         """Make a run of what was bound before, again and again; `make` makes its supervisor."""
         return self._supervisor(work, drawing=work.drawing, make=make)
 
+    def again(self, work: Work, make: Callable[..., RunActor], **known: Any) -> RunActor:
+        """Make a run that goes on with what an earlier one has done."""
+        return self.asked_for(work, make=make, **known)
+
     def child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunActor:
         """Make a child run of a body: it borrows what the body holds, and is refused anything else at once."""
         args, kwargs = replace(args, kwargs, unbound)
@@ -66,9 +77,15 @@ class RunMaker:
         borrows = body.actor.options.lease != "step"
         if borrows:
             self._check_borrowed(body, work)
-        return self._supervisor(work, drawing=drawn_at_once(work), parent=body.actor, body=body, borrows=borrows)
+        known: dict[str, Any] = {"parent": body.actor, "body": body, "borrows": borrows}
+        if self._lab.journalling is None:
+            return self._supervisor(work, drawing=drawn_at_once(work), **known)
+        make = body.actor.make_for_child(body, work)
+        child = self.asked_for(work, make=make, **known)
+        child.place = {"step": body.index, "attempt": body.attempt}
+        return child
 
-    def unit(self, parent: RunActor, work: Work) -> RunActor:
+    def unit(self, parent: RunActor, work: Work, make: Callable[..., RunActor] = RunActor) -> RunActor:
         """Make the run of a step that is a unit: a nested workflow, or one that leases for itself."""
         options = work.task.options_
         if work.drawing is not None:
@@ -78,7 +95,7 @@ class RunMaker:
             options = options.changed({"lease_timeout": patience})
         work = work._replace(inputs=None)  # the values it takes are not its own run's but its parent's
         return self._supervisor(
-            work, drawing=work.drawing, options=options, parent=parent, borrows=not parent.lease_per_step
+            work, drawing=work.drawing, options=options, parent=parent, borrows=not parent.lease_per_step, make=make
         )
 
     def _work(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Work:
@@ -100,6 +117,7 @@ class RunMaker:
         body: Body | None = None,
         borrows: bool = False,
         make: Callable[..., RunActor] = RunActor,
+        run_id: str = "",
     ) -> RunActor:
         """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
         name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
@@ -109,7 +127,7 @@ class RunMaker:
         cells = self._cells_for(work)
         return make(
             self._lab,
-            self.next_id(name),  # the last that may fail is behind us: what can't begin takes no number
+            run_id or self.next_id(name),  # the last that may fail is behind us: what can't begin takes no number
             work.name,
             works,
             plan=plan,

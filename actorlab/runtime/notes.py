@@ -69,7 +69,7 @@ class Notes:
 
     __slots__ = (
         "began", "ended", "parameters", "progress", "questions", "records", "retry_waits", "telling", "told",
-        "waits_until",
+        "waits_for", "waits_until",
     )  # fmt: skip
 
     def __init__(self, waits_until: When | None) -> None:
@@ -79,6 +79,8 @@ class Notes:
         self.retry_waits: dict[int, str] = {}
         """The devices that a step which is to be tried again waits for."""
         self.waits_until = waits_until
+        self.waits_for = ""
+        """What it waits for before it asks for its lease."""
         self.told: dict[int, Progress] = {}
         """The progress that the lab's events have told."""
         self.telling = False
@@ -135,6 +137,8 @@ def reasons_of(actor: RunActor) -> tuple[str, ...]:
 
 def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
     """Say why a run hasn't begun."""
+    if actor.notes.waits_for:
+        return (f"{actor.id} waits for {actor.notes.waits_for}",)
     if actor.notes.waits_until is not None:
         return (f"{actor.id} doesn't begin before {actor.notes.waits_until}",)
     if actor.borrows and actor.parent is not None:

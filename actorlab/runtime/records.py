@@ -19,9 +19,11 @@ class Records:
     def __init__(self) -> None:
         self._rows: list[Row] = []
 
-    def add(self, body: str, values: dict[str, Any]) -> None:
-        """Keep a row."""
-        self._rows.append(Row(time.time(), body, values))
+    def add(self, body: str, values: dict[str, Any]) -> Row:
+        """Keep a row, and return it."""
+        row = Row(time.time(), body, values)
+        self._rows.append(row)
+        return row
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -36,7 +36,7 @@ class Run(Generic[R]):
     ended.
     """
 
-    __slots__ = ("__weakref__", "id", "name", "observed", "reply", "supervisor")
+    __slots__ = ("__weakref__", "id", "name", "observed", "reply", "supervisor", "unwritten")
 
     def __init__(self, actor: RunActor) -> None:
         self.supervisor = actor
@@ -44,6 +44,8 @@ class Run(Generic[R]):
         self.name: str = actor.name
         self.reply: Reply[Any] = Reply()
         self.observed = False
+        self.unwritten = ""
+        """Why the lab's journal doesn't have its end, if it should and doesn't."""
 
     # -- looking
 

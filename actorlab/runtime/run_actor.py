@@ -76,6 +76,7 @@ class RunActor(Actor):
         "_held",
         "_loans",
         "_timers",
+        "asked",
         "bodies",
         "borrows",
         "cells",
@@ -87,6 +88,7 @@ class RunActor(Actor):
         "drawings",
         "holding_bodies",
         "id",
+        "journal",
         "lab",
         "lease",
         "lease_per_step",
@@ -98,6 +100,7 @@ class RunActor(Actor):
         "options",
         "parent",
         "parent_body",
+        "place",
         "results",
         "run",
         "shared",
@@ -162,7 +165,13 @@ class RunActor(Actor):
         self._extra_grace = 0.0
         self.lost = ""
         self._decider = lab.decider
-        self.core = RunCore(self._spec(plan))
+        self.journal = lab.journalling
+        self.asked: dict[str, Any] | None = None
+        """What its user has asked for, as the lab's journal keeps it."""
+        self.place: dict[str, Any] = {}
+        """Where in its parent it belongs."""
+        spec = self._spec(plan)
+        self.core = RunCore(spec) if self.journal is None else self.journal.run_core(spec, run_id)
         self.run: Run[Any] = Run(self)
 
     def _spec(self, plan: Plan) -> RunSpec:
@@ -356,6 +365,8 @@ class RunActor(Actor):
     def announce(self) -> None:
         """Let the run be known; for the deciding thread."""
         self.lab.book.begin(self)
+        if self.journal is not None:
+            self.journal.begun(self, monotonic())
         events = self.lab.events
         if events.heard:
             events.tell(self.id, "run", {"state": S.WAITING, "devices": [cell.name for cell in self.cells]})
@@ -371,6 +382,10 @@ class RunActor(Actor):
         if (refusal := self.lab.ending.refusal) is not None and not self.lab.ending.lets_begin(self):
             self.on(ev.Refused(refusal))
             return
+        self._apply()
+
+    def _apply(self) -> None:
+        """Ask for the lease, now or when it is time."""
         if self.options.lease_timeout is not None and self.cells:
             self._timer(self.options.lease_timeout, self._lease_timeout)
         if self.options.deadline is not None:
@@ -471,7 +486,28 @@ class RunActor(Actor):
         self.bodies[step] = body
         if self.cells:
             self._take(body, work, fresh=attempt > 1)
-        self._put_to_work(body, work)
+        if self.journal is not None and body.holds:
+            self.journal.before_commands(partial(self._go, body, work))
+        else:
+            self._put_to_work(body, work)
+
+    def _go(self, body: Body, work: Work, error: BaseException | None) -> None:
+        """Have a body begin to use its devices, unless what led to it can't be written down."""
+        if self.bodies.get(body.index) is not body:
+            return  # it was given up meanwhile
+        if error is None:
+            self._put_to_work(body, work)
+        else:
+            self.body_ended((body.index, body.attempt, None, error))
+
+    def fail(self, error: BaseException) -> None:
+        """End the run by an error from outside; for the deciding thread."""
+        self.on(ev.Stopped(S.FAILED, str(error), error))
+
+    @property
+    def uses_devices(self) -> bool:
+        """Tell whether the run or one of its steps uses a device."""
+        return bool(self.cells) or any(work.exclusive or work.shared for work in self.work)
 
     def _put_to_work(self, body: Body, work: Work) -> None:
         """Have a body run: by a worker, or on the lab's loop."""
@@ -517,7 +553,8 @@ class RunActor(Actor):
         """Start a step that is a run of its own: a nested workflow, or one that leases for itself."""
         if work.late is not None:
             work = work._replace(drawing=self.drawings.pop(step))
-        child = self.lab.maker.unit(self, work)
+        child = self._make_unit(step, work)
+        child.place = {"step": step}
         self.units[step] = child.run
         self.children = (*self.children, child.run)
         child.run.observed = True
@@ -525,6 +562,16 @@ class RunActor(Actor):
         child.on_end = lambda: self._unit_ended(step, attempt, run)
         child.announce()
         child.go_on()
+
+    def _make_unit(self, step: int, work: Work) -> RunActor:
+        """Make the run of a step that is one of its own."""
+        del step
+        return self.lab.maker.unit(self, work)
+
+    def make_for_child(self, body: Body, work: Work) -> Callable[..., RunActor]:
+        """Return what makes the supervisor of a child run that a body asks for; from the body's thread."""
+        del body, work
+        return RunActor
 
     def _unit_ended(self, step: int, attempt: int, child: Run[Any]) -> None:
         error = child.reply.exception(0)
@@ -720,6 +767,10 @@ class RunActor(Actor):
             told = error_in_words(error)
             events.tell(self.id, "run", {"state": action.state, "error": told})
         self.lab.book.end(self)
+        journal = self.journal
+        if journal is not None:
+            journal.took(self)
+            journal.moved(self, action.state, error)
         if self.parent is not None:
             self.parent.child_ended(self)
         run, on_end = self.run, self.on_end
@@ -727,6 +778,8 @@ class RunActor(Actor):
         if on_end is not None:
             run.reply.finish(None, error)
             on_end()
+        elif journal is not None:
+            journal.before_telling(partial(publish_noting, run, error))
         else:
             self._decider.last(publish, (run, error))
 
@@ -747,8 +800,11 @@ class RunActor(Actor):
 
     def _moved(self, action: ev.Moved) -> None:
         old, new = action
-        if self.lab.events.heard and new not in TERMINAL:
-            self.lab.events.tell(self.id, "run", {"state": new})
+        if new not in TERMINAL:
+            if self.lab.events.heard:
+                self.lab.events.tell(self.id, "run", {"state": new})
+            if self.journal is not None:
+                self.journal.moved(self, new)
         if (new is S.PAUSED or old is S.PAUSED) and not self.borrows:
             self.lab.lab_actor.leases.set_ending(self.id, ending=new is not S.PAUSED)
         if new is S.PAUSED and self.parent is not None:
@@ -855,4 +911,17 @@ def acknowledge(answer: Reply[Any], value: Any = None) -> None:
 def publish(argument: tuple[Run[Any], BaseException | None]) -> None:
     """Tell how a run has ended."""
     run, error = argument
+    run.reply.finish(None, error)
+
+
+def publish_noting(run: Run[Any], error: BaseException | None, unwritten: BaseException | None) -> None:
+    """Tell how a run has ended, and that this can't be written down, if so."""
+    if unwritten is None:
+        run.reply.finish(None, error)
+        return
+    note = f"the end of {run.id} isn't in the journal: {unwritten}"
+    if error is None:
+        run.unwritten = note
+    else:
+        error.add_note(note)
     run.reply.finish(None, error)

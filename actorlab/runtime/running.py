@@ -31,6 +31,8 @@ def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
     try:
         context = actor.context
         value = perform(body, work) if context is None else context.copy().run(perform, body, work)
+        if actor.journal is not None and body.index >= 0:
+            actor.journal.value(body, value)
     except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
         error = raised
     if body.index < 0:
@@ -78,6 +80,8 @@ async def run_on_loop(body: AsyncBody, work: Work) -> None:
         value = await body.perform(work.task.function, work.task.kind, args, kwargs)
         if find_devices((value,), {}):
             raise returned_device(body)  # noqa: TRY301 - as in a thread
+        if actor.journal is not None and body.index >= 0:
+            actor.journal.value(body, value)
     except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor
         error = body.outcome_of(raised)
     if body.index < 0:

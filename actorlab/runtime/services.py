@@ -68,7 +68,7 @@ from actorlab.runtime.standings import error_in_words
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from actorlab.core.supervision import Strategy
     from actorlab.options import Options
@@ -138,8 +138,11 @@ class Served:
 class Services:
     """The services of a lab; but for `serve`, `group`, `request` and `reasons` for the deciding thread."""
 
-    def __init__(self, lab: Lab, decider: Decider, events: EventLog, lives: Lives) -> None:
+    def __init__(
+        self, lab: Lab, decider: Decider, events: EventLog, lives: Lives, make_group: Callable[..., ServiceGroupCore]
+    ) -> None:
         self._lab = lab
+        self._make_group = make_group
         self._decider = decider
         self._events = events
         self._lives = lives
@@ -173,7 +176,7 @@ class Services:
             text = f"lab.serve({work.name}, …): {reason}"
             raise ConfigError(text)
         work = work._replace(task=work.task.having(options.changed({"restart": None})))
-        home = group or Group(self, ServiceGroupCore())
+        home = group or Group(self, self._make_group("", "one_for_one", None))
         served = Served(self, home, work, options.restart or RestartPolicy())
         self._lab.ask(partial(self._serve, served, named=group is not None))
         return served.handle
@@ -189,7 +192,7 @@ class Services:
         if not isinstance(name, str) or not name:
             text = f"lab.group({name!r}): a group needs a name, some text"
             raise ConfigError(text)
-        group = Group(self, ServiceGroupCore(name, strategy, intensity))
+        group = Group(self, self._make_group(name, strategy, intensity))
         self._lab.ask(partial(self._add_group, group))
         return group.handle
 

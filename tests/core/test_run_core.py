@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ from actorlab.core.run_events import (
 )
 from actorlab.core.run_state import LEGAL, RunState
 from actorlab.errors import Cancelled, ConfigError, NotLeased, RunTimeout
+from actorlab.replay import Cores, written, written_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -1109,6 +1111,20 @@ class AnyWorld(RuleBasedStateMachine):
         for now, event, actions in world.told:
             assert in_words(again.handle(event, now)) == in_words(actions), "the same events lead to the same actions"
         assert again.state is world.state()
+        self.replay()
+
+    def replay(self) -> None:
+        """Rebuild the run from what was written down of it, as another process would."""
+        cores = Cores()
+        cores.tell("run", "drawn", json.loads(json.dumps({"spec": written_spec(self.world.spec)})), 0.0)
+        for now, event, _ in self.world.told:
+            kind, *fields = json.loads(json.dumps(written(event)))
+            cores.tell("run", kind, fields, now)
+        rebuilt, core = cores.runs["run"], self.world.core
+        assert (rebuilt.state, rebuilt.reason, repr(rebuilt.error)) == (core.state, core.reason, repr(core.error))
+        for step in range(self.world.spec.plan.size):
+            assert rebuilt.step_state(step) is core.step_state(step)
+            assert rebuilt.attempts(step) == core.attempts(step)
 
 
 TestAnyWorld = AnyWorld.TestCase

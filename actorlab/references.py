@@ -1,0 +1,67 @@
+"""Name tasks so that another process finds them: by module and name, and by the file in which they are written."""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from actorlab.errors import ConfigError
+from actorlab.folders import module_name, name_at
+from actorlab.task import Task, as_task
+
+__all__ = ["Reference", "reference_of", "task_referred"]
+
+
+class Reference(NamedTuple):
+    """Where a task is defined."""
+
+    module: str
+    name: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+def reference_of(task: Task[..., Any]) -> Reference:
+    """Return where a task is defined; whether it is found there again shows when somebody looks."""
+    function: Any = task.function
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "run", None), "__code__", None)
+    module = str(getattr(function, "__module__", ""))
+    name = str(getattr(function, "__qualname__", getattr(function, "__name__", type(function).__name__)))
+    return Reference(module, name, "" if code is None else str(code.co_filename))
+
+
+def task_referred(reference: Reference) -> Task[..., Any]:
+    """Find a task again.
+
+    Raises:
+        ConfigError: it isn't there any more, or can't be found by a name; the message says why.
+
+    """
+    if "<" in reference.name:
+        text = (
+            f"{reference} can't be found again: it is defined inside a function; define it at the top level of a file"
+        )
+        raise ConfigError(text)
+    try:
+        found: Any = operator.attrgetter(reference.name)(importlib.import_module(module_of(reference)))
+    except (ImportError, AttributeError) as error:
+        where = f" ({reference.file})" if reference.file else ""
+        text = f"{reference}{where} can't be found again: {error}"
+        raise ConfigError(text) from error
+    return as_task(found)
+
+
+def module_of(reference: Reference) -> str:
+    """Return the name by which this process knows the module; a program may be one that only its file names."""
+    if reference.module != "__main__":
+        return reference.module
+    file = Path(reference.file)
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main is not None and Path(main).resolve() == file.resolve():
+        return "__main__"
+    return name_at(file) or module_name(file)

@@ -1,0 +1,191 @@
+"""Tell a lab's journal what happens, before anything follows from it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from actorlab.core.run_state import RunState
+from actorlab.errors import JournalError
+from actorlab.journal import Journal, freeze
+from actorlab.references import reference_of
+from actorlab.replay import written_spec
+from actorlab.runtime.asked import asked_for
+from actorlab.runtime.told_cores import ToldGroup, ToldLeaseTable, ToldRunCore, ToldSupervision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actorlab.core.lease_table import LeaseTable
+    from actorlab.core.restart import RestartPolicy
+    from actorlab.core.run_core import RunCore, RunSpec
+    from actorlab.core.service_group import ServiceGroupCore
+    from actorlab.core.supervision import Strategy, Supervision
+    from actorlab.journal.reader import KeptRun
+    from actorlab.runtime.body import Body
+    from actorlab.runtime.lab import Lab
+    from actorlab.runtime.records import Row
+    from actorlab.runtime.run_actor import RunActor
+    from actorlab.runtime.work import Work
+
+__all__ = ["Journalling", "Told"]
+
+Told = Callable[[JournalError | None], object]
+monotonic = time.monotonic
+
+
+class Journalling:
+    """What a lab tells its journal.
+
+    Everything that is appended keeps its order: the events that led to a step's start are there before its first
+    command, and a value is there before the end of its step.
+    """
+
+    def __init__(self, lab: Lab, where: str | Path, *, durable: bool) -> None:
+        self._lab = lab
+        self._groups = itertools.count(1)
+        self._trouble: JournalError | None = None
+        self.journal = Journal.open(
+            where, lab=lab.name, durable=durable, on_trouble=self.troubled, on_recovered=self.recovered
+        )
+        self.append = self.journal.append
+        self._note_interrupted()
+
+    def _note_interrupted(self) -> None:
+        """Take note of the runs that the end of an earlier opening has cut off; those that only waited go on."""
+        with self.journal.reader() as reader:
+            for kept in reader.unfinished():
+                if kept.state != RunState.WAITING or kept.parent is not None:
+                    why = "the lab ended in the middle of it"
+                    self.append(kept.id, "state", {"state": RunState.INTERRUPTED, "error": why}, monotonic())
+        self.journal.flush()
+
+    def close(self, seconds: float) -> None:
+        """Write the rest.
+
+        Raises:
+            JournalError: something couldn't be written.
+
+        """
+        self.journal.close(seconds)
+
+    # -- any thread
+
+    def interrupted(self) -> tuple[KeptRun, ...]:
+        """Return the runs that were interrupted, but those which are parts of others, the latest first."""
+        self.journal.flush()
+        with self.journal.reader() as reader:
+            return tuple(
+                [kept for kept in reader.runs(state=RunState.INTERRUPTED, roots=True) if kept.task is not None]
+            )
+
+    def waiting(self) -> tuple[KeptRun, ...]:
+        """Return the runs of earlier openings that only waited, the first first."""
+        self.journal.flush()
+        with self.journal.reader() as reader:
+            kept = reader.runs(state=RunState.WAITING, roots=True)
+        return tuple([run for run in reversed(kept) if run.task is not None and run.opening != self.journal.opening.id])
+
+    @property
+    def first_number(self) -> int:
+        """Return the number that the first run of this opening gets: no number is used twice."""
+        return max(self.journal.last_numbers.values(), default=0) + 1
+
+    def asked(self, work: Work, steps: Sequence[Work]) -> dict[str, Any]:
+        """Write down what a run is asked to do, as it is now; in the thread of whoever asks."""
+        return asked_for(work, steps)
+
+    def record(self, body: Body, row: Row) -> None:
+        """Keep a row that a body has recorded; in its thread."""
+        self.journal.record(body.actor.id, body.name, row.values, row.time)
+
+    def value(self, body: Body, value: Any) -> None:
+        """Keep what a step has returned; in the thread of its body."""
+        if value is not None:
+            frozen = freeze(value, body.name, lenient=True)
+            self.append(body.actor.id, "value", [body.index, body.attempt, frozen], monotonic())
+
+    # -- the deciding thread
+
+    def begun(self, actor: RunActor, now: float) -> None:
+        """Tell of a run before it begins."""
+        told: dict[str, Any] = {"name": actor.name, "state": RunState.WAITING, **(actor.asked or {})}
+        drawn = {"spec": written_spec(actor.core.spec), "marks": told.pop("marks", None)}
+        drawn["steps"] = [(work.name, work.exclusive, work.shared) for work in actor.work]
+        told["devices"] = [cell.name for cell in actor.cells]
+        if actor.parent is not None:
+            told["parent"] = actor.parent.id
+            told["place"] = actor.place
+        if actor.service:
+            told["kind"] = "service"
+        self.append(actor.id, "run", told, now)
+        self.append(actor.id, "drawn", drawn, now)
+
+    def moved(self, actor: RunActor, state: RunState, error: BaseException | None = None) -> None:
+        """Tell where a run stands."""
+        self.append(actor.id, "state", {"state": state, "error": error}, monotonic())
+
+    def before_commands(self, then: Told) -> None:
+        """Have a step go on when all that led to it is on disk, if that is what the journal promises."""
+        if self._trouble is None and self.journal.durable:
+            self._when_written(then)
+        else:
+            then(self._trouble)
+
+    def before_telling(self, then: Told) -> None:
+        """Have an end be told when it is on disk, if that is what the journal promises."""
+        self.before_commands(then)
+
+    def _when_written(self, then: Told) -> None:
+        post = self._lab.decider.post
+        self.journal.when_written(lambda error: post(then, error))
+
+    def took(self, actor: RunActor) -> None:
+        """Keep how long the steps of a run took, of those that went well at once."""
+        began, ended = actor.notes.began, actor.notes.ended
+        for step, work in enumerate(actor.work):
+            done = actor.core.step_state(step) is RunState.SUCCEEDED and actor.core.attempts(step) == 1
+            if done and step in ended and step in began and step not in actor.units:
+                seconds = ended[step] - began[step]
+                self.journal.took(str(reference_of(work.task)), (*work.exclusive, *work.shared), seconds)
+
+    # -- cores which tell what they are told
+
+    def run_core(self, spec: RunSpec, run: str) -> RunCore:
+        """Make the core of a run."""
+        return ToldRunCore(spec, run, self.append)
+
+    def lease_table(self, limits: Mapping[str, int]) -> LeaseTable:
+        """Make the lab's lease table."""
+        return ToldLeaseTable(limits, self.append)
+
+    def supervision(self) -> Supervision:
+        """Make the supervision of its devices."""
+        return ToldSupervision(self.append)
+
+    def group(self, name: str, strategy: Strategy, intensity: RestartPolicy | None) -> ServiceGroupCore:
+        """Make the core of a group of services; also one without a name has a key of its own."""
+        return ToldGroup(name, strategy, intensity, f"{name}:{next(self._groups)}", self.append)
+
+    # -- trouble
+
+    def troubled(self, error: JournalError) -> None:
+        """Bring what uses devices to a safe end, as nothing can be written; from the journal's thread."""
+        self._lab.decider.post(self._stop_experiments, error)
+
+    def recovered(self) -> None:
+        """Let steps begin again; from the journal's thread."""
+        self._lab.decider.post(self._go_on)
+
+    def _stop_experiments(self, error: JournalError) -> None:
+        self._trouble = error
+        self._lab.events.add("lab", "journal", well=False, why=str(error))
+        for actor in self._lab.book.under_way:
+            if actor.parent is None and not actor.service and actor.uses_devices:
+                actor.fail(error)
+
+    def _go_on(self, _: Any) -> None:
+        self._trouble = None
+        self._lab.events.add("lab", "journal", well=True, why="")
