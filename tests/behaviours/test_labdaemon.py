@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ from actorlab import (
     track,
     workflow,
 )
+from actorlab.encoding import dumps, loads
 from actorlab.simulation import Bench, Laser, Oven, PowerMeter, Stage
 
 Until = Callable[[Run[Any], RunState], None]
@@ -688,6 +690,30 @@ def test_an_array_is_a_result_as_it_is_and_hurts_nobody_who_looks(lab: Lab) -> N
     with lab.events.subscribe() as changes:
         assert changes.get(timeout=PATIENCE) is not None, "a snapshot with it can be had"
     assert run in lab.runs
+
+
+def test_what_a_task_has_measured_is_saved_with_what_it_is_about_and_loaded_again(
+    bench: Bench, lab: Lab, tmp_path: Path
+) -> None:
+    laser = lab.add("laser", Laser, bench.resources["laser"])
+
+    def sweep(laser: Laser, currents: list[float]) -> list[float]:
+        for current in track(currents):
+            laser.set_current(current)
+            record(set=current, read=laser.current())
+        return currents
+
+    run = lab.start(sweep, laser, [10.0, 20.0])
+    result = run.result(PATIENCE)
+    run.data.export(tmp_path / "sweep.h5")
+    with h5py.File(tmp_path / "sweep.h5") as file:
+        assert np.asarray(file["read"]).tolist() == [10.0, 20.0]
+        assert (file.attrs["run"], file.attrs["state"]) == (run.id, "succeeded")
+        assert {"began", "ended", "actorlab"} <= set(file.attrs), "when it was, and of which version"
+    (tmp_path / "sweep.json").write_text(dumps({"result": result, "array": np.eye(2)}), encoding="utf-8")
+    loaded = loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    assert loaded["result"] == result
+    assert loaded["array"].tolist() == [[1, 0], [0, 1]]
 
 
 # -- while something blocks
