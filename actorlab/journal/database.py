@@ -21,9 +21,11 @@ from actorlab.journal.lock import network_file_system
 
 __all__ = ["Database", "Place", "begin_or_check", "clear", "place_of", "said"]
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 1.0
 """So many seconds a writer waits while another process (a request) writes."""
 MAGIC: Final = b"SQLite format 3\0"
+HEAD: Final = 100
+"""So many bytes say of a file what it is."""
 
 
 class Place(NamedTuple):
@@ -67,7 +69,11 @@ class Database:
 
     def __init__(self, place: Place, *, durable: bool = True, read_only: bool = False) -> None:
         self.place = place
-        self.engine = sqlite_engine(place.path, durable, read_only) if place.path is not None else server_engine(place)
+        self.engine = (
+            sqlite_engine(place.path, durable, read_only)
+            if place.path is not None
+            else server_engine(place, durable, read_only)
+        )
 
     @property
     def is_file(self) -> bool:
@@ -125,7 +131,7 @@ def sqlite_engine(path: Path, durable: bool, read_only: bool) -> sa.Engine:  # n
     return engine
 
 
-def server_engine(place: Place) -> sa.Engine:
+def server_engine(place: Place, durable: bool, read_only: bool) -> sa.Engine:  # noqa: FBT001 - as above
     """Make an engine for a server.
 
     Raises:
@@ -136,10 +142,23 @@ def server_engine(place: Place) -> sa.Engine:
         message = "neither a path nor a URL was given"
         raise JournalError(message)
     try:
-        return sa.create_engine(place.url, poolclass=NullPool, connect_args={"connect_timeout": int(2 * PATIENCE)})
+        engine = sa.create_engine(
+            place.url,
+            poolclass=NullPool,
+            connect_args={"connect_timeout": int(5 * PATIENCE)},
+            execution_options={"postgresql_readonly": read_only},
+        )
     except ImportError as error:
         message = "a journal in PostgreSQL needs psycopg: `pip install 'actorlab[postgres]'`"
         raise JournalError(message) from error
+
+    def connected(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET synchronous_commit={'on' if durable else 'off'}")
+        connection.commit()
+
+    event.listen(engine, "connect", connected)
+    return engine
 
 
 # -- what it is
@@ -171,10 +190,22 @@ def look_at_file(path: Path, *, read_only: bool) -> None:
             raise JournalError(message)
         return
     with path.open("rb") as file:
-        head = file.read(len(MAGIC))
-    if head and head != MAGIC:
+        head = file.read(HEAD)
+    if head and not head.startswith(MAGIC):
         message = f"{path} is no SQLite database, so no journal: it was left as it is. Give another path"
         raise JournalError(message)
+    if torn(path, head):
+        raise clear(path, sqlite3.DatabaseError("its end is missing: corrupt"))
+
+
+def torn(path: Path, head: bytes) -> bool:
+    """Tell whether the end of a file is missing, by what its head says; SQLite takes a torn last page for zeros."""
+    wal = path.with_name(path.name + "-wal")
+    if len(head) < HEAD or (wal.exists() and wal.stat().st_size):
+        return False
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    known = head[24:28] == head[92:96]  # an old SQLite doesn't keep the number of pages
+    return known and path.stat().st_size < pages * (1 << 16 if page == 1 else page)
 
 
 def begin_or_check(database: Database, *, read_only: bool = False) -> int:
@@ -212,6 +243,7 @@ def create(database: Database, connection: sa.Connection) -> None:
         "application": "actorlab",
         "schema": str(schema.VERSION),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commits": "0",
     }
     connection.execute(sa.insert(schema.meta), [{"key": key, "value": value} for key, value in made.items()])
     if database.is_file:

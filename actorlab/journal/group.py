@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from actorlab.core.run_state import TERMINAL
@@ -43,6 +44,8 @@ class Group:
         self.opening = opening
         self.number = number
         """Of the last event."""
+        self.size = 0
+        """How many items it was made of."""
         self.events: dict[str, list[EventTuple]] = {}
         self.rows: dict[tuple[str, str, tuple[str, ...]], list[RowTuple]] = {}
         self.row_counts: dict[str, int] = {}
@@ -53,11 +56,14 @@ class Group:
         self.answers: list[dict[str, Any]] = []
         self.waiting: list[Written] = []
         self._row_count = row_count
-        self._encoder = encoder
+        self.encoder = encoder
+        self.durations: dict[tuple[str, str], tuple[int, deque[float]]] = {}
+        """What is known of durations once this is written."""
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, items: Sequence[Item]) -> None:
         """Sort items in their order; on the hot path, and so one long loop."""
         events, origin, number = self.events, self.opening.monotonic, self.number
+        self.size += len(items)
         kind: Any
         for run, kind, payload, at in items:
             if kind.__class__ is str:
@@ -111,7 +117,7 @@ class Group:
                 about = {key: value for key, value in told.items() if key != "name"}
                 told_at = self.opening.wall(at)
                 self.devices[name] = {
-                    "name": name, "opening": self.opening.id, "told": told_at, "about": self._encoder.text(about),
+                    "name": name, "opening": self.opening.id, "told": told_at, "about": self.encoder.text(about),
                 }  # fmt: skip
 
     def _create(self, run: str, told: dict[str, Any], wall: float) -> None:
@@ -123,7 +129,7 @@ class Group:
             "kind": clean(told.get("kind", "task")), "parent": clean_or_none(told.get("parent")),
             "opening": self.opening.id, "state": clean(told.get("state", "waiting")), "created": wall, "started": None,
             "ended": None, "task": clean_or_none(told.get("task")), "asker": clean_or_none(told.get("asker")),
-            "error": None, "about": self._encoder.text(about),
+            "error": None, "about": self.encoder.text(about),
         }  # fmt: skip
 
     def _change(self, run: str, told: dict[str, Any], wall: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,12 +37,24 @@ class Journal:
     its order, and no event is on disk without those which were appended before.
     """
 
-    __slots__ = ("_inbox", "_kept", "_put", "_writer", "durable", "last_numbers", "opening", "previous", "where")
+    __slots__ = (
+        "_closed",
+        "_inbox",
+        "_kept",
+        "_put",
+        "_writer",
+        "durable",
+        "last_numbers",
+        "opening",
+        "previous",
+        "where",
+    )
 
     def __init__(self, kept: Kept, *, durable: bool, trouble: Callable[[JournalError], object],
                  recovered: Callable[[], object], request: Callable[[Request], object] | None) -> None:  # fmt: skip
         """Take over what `open` has opened."""
         self._kept = kept
+        self._closed = False
         self.where = str(kept.place)
         self.durable = durable
         self.opening: Opening = kept.opening
@@ -50,7 +63,14 @@ class Journal:
         self.last_numbers: dict[str, int] = kept.last_numbers
         """The largest number of the runs of each name."""
         self._inbox = Inbox(kept, request)
-        self._writer = Writer(kept.store, kept.opening.lab, poll=self._inbox.look, trouble=trouble, recovered=recovered)
+        self._writer = Writer(
+            kept.store,
+            kept.opening.lab,
+            poll=self._inbox.look,
+            trouble=trouble,
+            recovered=recovered,
+            finish=kept.close,
+        )
         self._put = self._writer.items.append
         self._writer.thread.start()
 
@@ -134,6 +154,9 @@ class Journal:
                 errors.append(error)
             done.set()
 
+        if self._closed or os.getpid() != self.opening.pid:
+            message = f"{self.where} is closed, or belongs to another process"
+            raise JournalError(message)
         self.when_written(written)
         if not done.wait(timeout):
             message = f"{self.where} wasn't written within {timeout:g} s"
@@ -174,14 +197,14 @@ class Journal:
             JournalError: something couldn't be written; it says how much, and why.
 
         """
-        if self._kept.closed:
+        if self._closed or os.getpid() != self.opening.pid:
             return
+        self._closed = True
         ended = self._writer.end(timeout)
         left = len(self._writer.items) + self._writer.dropped
         trouble = self._writer.troubled
-        self._kept.close(clean=ended and not left)
         if left or not ended:
-            why = f": {trouble}" if trouble is not None else ", because the disk is too slow"
+            why = f": {trouble}" if trouble is not None else ", because its disk doesn't answer"
             message = f"{left} last events and rows couldn't be written to {self.where}{why}"
             raise JournalError(message) from trouble
 

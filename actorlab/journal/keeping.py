@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from actorlab.encoding import dumps
 from actorlab.errors import JournalError
 from actorlab.journal import schema
-from actorlab.journal.database import Database, Place, begin_or_check, look_at_file, place_of
+from actorlab.journal.database import Database, Place, begin_or_check, clear, look_at_file, place_of
 from actorlab.journal.lock import FileLock
+from actorlab.journal.migrations import migrate
 from actorlab.journal.opening import Opening, new_opening
-from actorlab.journal.store import Store
+from actorlab.journal.store import Store, last_opening
 
-__all__ = ["Kept", "keep", "opening_from"]
+__all__ = ["Kept", "keep"]
+
+EXAMINED: Final = 1 << 28
+"""Files up to so many bytes are examined after a crash."""
 
 
 class Kept:
@@ -31,32 +35,45 @@ class Kept:
         self.previous: Opening | None = None
         self.last_numbers: dict[str, int] = {}
         self.store = Store(database, opening)
-        self.closed = False
         self._lock = lock
 
     def begin(self) -> None:
         """Read where the last opening has ended, and note this one."""
         version = begin_or_check(self.database)
-        del version
+        if version < schema.VERSION:
+            migrate(self.database, version)
         self.store.do(self._begin)
 
     def _begin(self, connection: sa.Connection) -> None:
         table = schema.openings
-        found = connection.execute(sa.select(table).order_by(table.c.id.desc()).limit(1)).first()
-        self.previous = None if found is None else opening_from(found)
+        self.previous = last_opening(connection)
+        if self.previous is not None and not self.previous.clean and self.database.is_file:
+            self._examine(connection)
         number = 1 if self.previous is None else self.previous.id + 1
-        self.opening = self.store.opening = self.opening._replace(id=number)
-        values = self.opening._asdict() | {"about": dumps(self.opening.about)}
+        opening = self.opening._replace(id=number)
+        values = opening._asdict() | {"about": dumps(opening.about)}
         connection.execute(sa.insert(table), [values])
-        last = connection.scalar(sa.select(sa.func.max(schema.events.c.last)))
-        self.store.number = last or 0
         runs = schema.runs
         largest = connection.execute(sa.select(runs.c.name, sa.func.max(runs.c.number)).group_by(runs.c.name))
         self.last_numbers = {str(name): int(number) for name, number in largest}
+        self.store.begin(connection)
+        self.opening = self.store.opening = opening
 
-    def close(self, *, clean: bool) -> None:
+    def _examine(self, connection: sa.Connection) -> None:
+        """See that a file is whole after a crash; of a very large one, that would take too long.
+
+        Raises:
+            JournalError: it isn't.
+
+        """
+        path = self.place.path
+        if path is not None and path.stat().st_size <= EXAMINED:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if found != "ok":
+                raise clear(self.place, sqlite3.DatabaseError(f"malformed: {found}"))
+
+    def close(self, clean: bool) -> None:  # noqa: FBT001 - it is also called as a callback
         """Note the end, if it was in order, and give the lock back; nothing is raised."""
-        self.closed = True
         if clean:
             ended = sa.update(schema.openings).where(schema.openings.c.id == self.opening.id)
 
@@ -69,12 +86,6 @@ class Kept:
         self.database.close()
         if self._lock is not None:
             self._lock.release()
-
-
-def opening_from(row: Any) -> Opening:
-    """Read an opening."""
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-    return Opening(**{name: values[name] for name in Opening._fields} | {"about": json.loads(values["about"])})
 
 
 def keep(where: str | Path, lab: str, about: dict[str, Any], *, durable: bool) -> Kept:
@@ -98,7 +109,7 @@ def keep(where: str | Path, lab: str, about: dict[str, Any], *, durable: bool) -
         kept.begin()
     except BaseException:
         if kept is not None:
-            kept.close(clean=False)
+            kept.close(False)
         elif lock is not None:
             lock.release()
         raise

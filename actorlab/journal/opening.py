@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import platform
 import time
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from actorlab.journal.lock import Holder
 
-__all__ = ["Opening", "new_opening"]
+__all__ = ["Opening", "new_opening", "opening_from", "user"]
 
 
 class Opening(NamedTuple):
@@ -49,6 +50,12 @@ def new_opening(lab: str, about: dict[str, Any]) -> Opening:
     return Opening(
         0, lab, platform.node() or "?", user(), os.getpid(), time.time(), time.monotonic(), versions() | about
     )
+
+
+def opening_from(row: Any) -> Opening:
+    """Read an opening."""
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    return Opening(**{name: values[name] for name in Opening._fields} | {"about": json.loads(values["about"])})
 
 
 def user() -> str:

@@ -17,9 +17,8 @@ from actorlab.journal import schema
 from actorlab.journal.asking import put_request, wait_for_answer
 from actorlab.journal.chunks import Recorded, events_from, joined, rows_from
 from actorlab.journal.database import Database, begin_or_check, place_of
-from actorlab.journal.keeping import opening_from
 from actorlab.journal.lock import Holder, held, holder_of
-from actorlab.journal.opening import Opening, user
+from actorlab.journal.opening import Opening, opening_from, user
 
 __all__ = ["Durations", "JournalReader", "KeptDevice", "KeptEvent", "KeptRun", "Recorded"]
 

@@ -31,7 +31,7 @@ tables: Final = MetaData()
 meta: Final = Table(
     "meta",
     tables,
-    Column("key", Text, primary_key=True),  # "application", "schema", "created", "created by"
+    Column("key", Text, primary_key=True),  # "application", "schema", "created"; "commits" counts the writer's
     Column("value", Text, nullable=False),
 )
 

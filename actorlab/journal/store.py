@@ -6,7 +6,7 @@ import json
 import sqlite3
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,17 +15,20 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import SQLAlchemyError
 
 from actorlab.encoding import dumps
+from actorlab.errors import JournalError
 from actorlab.journal import schema
 from actorlab.journal.chunks import Encoder, rows_chunk
 from actorlab.journal.database import Database, clear
 from actorlab.journal.group import Group, Item
 from actorlab.journal.lock import in_use
-from actorlab.journal.opening import Opening
+from actorlab.journal.opening import Opening, opening_from
 
 __all__ = ["Store"]
 
 REMEMBERED: Final = 64
 """So many of the latest durations are kept of each task on each devices."""
+MANY: Final = 10_000
+"""So many digests of large values are remembered as written."""
 LOCK: Final = zlib.crc32(b"actorlab journal")
 
 
@@ -36,10 +39,21 @@ class Store:
         self.database = database
         self.opening = opening
         self.number = 0
+        """Of the last event on disk."""
         self._connection: sa.Connection | None = None
         self._row_counts: dict[str, int] = {}
         self._durations: dict[tuple[str, str], tuple[int, deque[float]]] = {}
         self._written_blobs: set[str] = set()
+        self._commits = 0
+        self._doubtful: Group | None = None
+        """A group of which it isn't known whether it was written."""
+        self._file: tuple[int, int] | None = None
+
+    def begin(self, connection: sa.Connection) -> None:
+        """Read how far earlier openings have come."""
+        self.number = connection.scalar(sa.select(sa.func.max(schema.events.c.last))) or 0
+        told = connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "commits"))
+        self._commits = int(told or 0)
 
     # -- the connection
 
@@ -47,19 +61,34 @@ class Store:
         """Return the connection; on a server it carries the lock that makes it the only one.
 
         Raises:
-            JournalInUse: another process has the lock.
+            JournalInUse: another process has the lock, or has written meanwhile.
+            JournalError: the file is gone.
 
         """
         if self._connection is None:
             connection = self.database.engine.connect()
             try:
                 if not self.database.is_file:
-                    take_lock(self.database, connection)
+                    self._take_lock(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
         return self._connection
+
+    def _take_lock(self, connection: sa.Connection) -> None:
+        """Take a lock on a server, which it frees when this connection ends.
+
+        Raises:
+            JournalInUse: another connection has it, or had it since we lost ours.
+
+        """
+        lock = sa.text("SELECT pg_try_advisory_lock(:lock, hashtext(current_schema()))")
+        got = connection.scalar(lock, {"lock": LOCK - (1 << 31)})
+        last = last_opening(connection)
+        connection.commit()  # which ends a transaction, and not the lock
+        if not got or (self.opening.id and last is not None and last.id != self.opening.id):
+            raise in_use(self.database.place, None if last is None else last.holder)
 
     def disconnect(self) -> None:
         """Let the connection go, whatever its state."""
@@ -77,6 +106,7 @@ class Store:
             JournalError: the database says no; nothing of it is done.
 
         """
+        self._see_that_it_is_there()
         try:
             connection = self.connect()
             with connection.begin():
@@ -85,36 +115,81 @@ class Store:
             self.disconnect()
             raise clear(self.database.place, error) from error
 
-    # -- a group
-
-    def write(self, items: Iterable[Item]) -> Group:
-        """Write items in one transaction.
+    def _see_that_it_is_there(self) -> None:
+        """See that the file has still its name: what is written to one without a name is lost when it is closed.
 
         Raises:
-            JournalError: the database says no; nothing of it is written.
+            JournalError: it hasn't.
 
         """
-        encoder = Encoder()
-        group = Group(self.opening, self.number, self._row_count, encoder)
-        durations: dict[tuple[str, str], tuple[int, deque[float]]] = {}
+        path = self.database.place.path
+        if path is None or not self.opening.id:
+            return
+        try:
+            found = path.stat()
+        except OSError as error:
+            message = f"{path} has been moved or deleted while the lab wrote it ({error.strerror}): put it back"
+            raise JournalError(message) from error
+        now = (found.st_dev, found.st_ino)
+        self._file = self._file or now
+        if self._file != now:
+            message = f"{path} has been replaced by another file while the lab wrote it: put the first one back"
+            raise JournalError(message)
+
+    # -- a group
+
+    def write(self, items: Sequence[Item]) -> Group:
+        """Write items in one transaction; what comes back says how many of them were written.
+
+        Raises:
+            JournalError: the database says no; nothing of it is written, or it isn't known yet whether.
+
+        """
+        doubtful = self._doubtful
+        if doubtful is not None and self._was_written(doubtful):
+            return self._remember(doubtful)
+        self._doubtful = None
+        group = Group(self.opening, self.number, self._row_count, Encoder())
 
         def work(connection: sa.Connection) -> None:
             group.add(items)
-            durations.update(self._put_durations(connection, group))
-            self._put(connection, group, encoder)
+            self._put(connection, group)
+            self._doubtful = group  # from here on, what fails may have been written all the same
 
         self.do(work)
+        return self._remember(group)
+
+    def _was_written(self, group: Group) -> bool:
+        """Tell whether a group is there although writing it has failed, as when a server is lost while it commits."""
+        found: list[object] = []
+
+        def look(connection: sa.Connection) -> None:
+            found.append(connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == "commits")))
+
+        self.do(look)
+        group.waiting.clear()  # they have been told of the failure
+        return found == [str(self._commits + 1)]
+
+    def _remember(self, group: Group) -> Group:
+        """Note what is on disk now."""
+        self._doubtful = None
+        self._commits += 1
         self.number = group.number
         self._row_counts |= group.row_counts
-        self._durations |= durations
-        self._written_blobs |= encoder.blobs.keys()
+        self._durations |= group.durations
+        if len(self._written_blobs) > MANY:
+            self._written_blobs.clear()
+        self._written_blobs |= group.encoder.blobs.keys()
         for run, change in group.changed.items():
             if change["ended"] is not None:
                 self._row_counts.pop(run, None)
         return group
 
-    def _put(self, connection: sa.Connection, group: Group, encoder: Encoder) -> None:
+    def _put(self, connection: sa.Connection, group: Group) -> None:
         """Put a group into the tables."""
+        encoder = group.encoder
+        group.durations = self._put_durations(connection, group)
+        connection.execute(COMMITS, {"count": str(self._commits + 1)})
         chunks = [
             {
                 "run": run,
@@ -192,18 +267,13 @@ def latest_of(connection: sa.Connection, key: tuple[str, str]) -> tuple[int, deq
     return (0, deque(maxlen=REMEMBERED)) if found is None else (found[0], deque(json.loads(found[1]), REMEMBERED))
 
 
-def take_lock(database: Database, connection: sa.Connection) -> None:
-    """Take a lock on a server, which it frees when this connection ends.
-
-    Raises:
-        JournalInUse: another connection has it.
-
-    """
-    lock = sa.text("SELECT pg_try_advisory_lock(:lock, hashtext(current_schema()))")
-    got = connection.scalar(lock, {"lock": LOCK - (1 << 31)})
-    connection.commit()  # which ends a transaction, and not the lock
-    if not got:
-        raise in_use(database.place, None)
+def last_opening(connection: sa.Connection) -> Opening | None:
+    """Read who opened the journal last, if anybody did."""
+    table = schema.openings
+    if not sa.inspect(connection).has_table(table.name):
+        return None
+    found = connection.execute(sa.select(table).order_by(table.c.id.desc()).limit(1)).first()
+    return None if found is None else opening_from(found)
 
 
 def renamed(change: dict[str, Any]) -> dict[str, Any]:
@@ -221,6 +291,7 @@ CHANGE: Final = (
         error=sa.bindparam("new_error"),
     )
 )
+COMMITS: Final = sa.update(schema.meta).where(schema.meta.c.key == "commits").values(value=sa.bindparam("count"))
 ANSWER: Final = (
     sa.update(schema.inbox)
     .where(schema.inbox.c.id == sa.bindparam("which"), schema.inbox.c.answered.is_(None))

@@ -22,6 +22,8 @@ POLL: Final = 0.25
 """The inbox is looked into so often."""
 RETRY: Final = 0.5
 """So many seconds pass before what couldn't be written is tried again."""
+MARGIN: Final = 2.5
+"""A try in progress may take so many seconds longer than was allowed."""
 MOST: Final = 20_000
 """So many items are committed together at most."""
 KEPT: Final = 1_000_000
@@ -39,14 +41,19 @@ class Writer:
         poll: Callable[[], None],
         trouble: Callable[[JournalError], object],
         recovered: Callable[[], object],
+        finish: Callable[[bool], None],
     ) -> None:
         self.items: list[Item] = []
         self.asleep = False
         """Whether the thread waits for something to write: then who appends wakes it."""
         self.troubled: JournalError | None = None
         self.dropped = 0
+        """So many items were dropped since the trouble began, because there were too many to keep."""
+        self.lost = 0
+        """So many in earlier troubles."""
         self._store = store
         self._poll = poll
+        self._finish = finish
         self._trouble, self._recovered = trouble, recovered
         self._bell = threading.Lock()  # released to wake the thread; a mailbox would cost every sender its own wake-up
         self._bell.acquire()
@@ -76,12 +83,17 @@ class Writer:
         self._give_up_at = time.monotonic() + timeout
         self._ending = True
         self.wake()
-        self.thread.join(timeout + RETRY)
+        self.thread.join(timeout + MARGIN)
         return not self.thread.is_alive()
 
     # -- its own thread
 
     def _work(self) -> None:
+        self._go_on()
+        self._finish(not self.items and not self.dropped)
+
+    def _go_on(self) -> None:
+        """Write until the end."""
         poll_at = 0.0
         while True:
             if not self.items and self._ending:
@@ -116,10 +128,13 @@ class Writer:
             message = f"the journal can't be written, by a mistake in actorlab: {text_of(error)}"
             self._tell(JournalError(message).with_traceback(error.__traceback__))
             return False
-        del self.items[: len(batch)]
-        self._told = max(0, self._told - len(batch))
+        del self.items[: group.size]
+        self._told = max(0, self._told - group.size)
         if self.troubled is not None:
             self.troubled = None
+            if self.dropped:
+                self.items.append(("", "gap", {"lost": self.dropped}, time.monotonic()))
+                self.lost, self.dropped = self.lost + self.dropped, 0
             self._call(self._recovered)
         for callback in group.waiting:
             self._call(callback, None)
@@ -146,12 +161,20 @@ class Writer:
         if first:
             self._call(self._trouble, error)
 
+    def _drop(self, error: JournalError) -> None:
+        """Forget the newest of what is too much to keep."""
+        over = self.items[KEPT:]
+        del self.items[KEPT : KEPT + len(over)]
+        self._told = min(self._told, KEPT)
+        self.dropped += len(over)
+        for _, kind, payload, _ in over:
+            if kind is Mark.WRITTEN:
+                self._call(payload, error)
+
     def _after_trouble(self) -> bool:
         """Wait before the next try; tell whether it is time to give up."""
-        over = len(self.items) - KEPT
-        if over > 0:
-            self.dropped += over
-            del self.items[KEPT:]
+        if len(self.items) > KEPT and self.troubled is not None:
+            self._drop(self.troubled)
         if self._ending and time.monotonic() >= self._give_up_at:
             return True
         end = time.monotonic() + RETRY
