@@ -8,6 +8,7 @@ from benchmarks import (
     bench_direct,
     bench_import,
     bench_isolation,
+    bench_journal,
     bench_runs,
     bench_streams,
 )
@@ -22,4 +23,5 @@ if __name__ == "__main__":
         bench_streams.bench,
         bench_runs.bench,
         bench_dag.bench,
+        bench_journal.bench,
     )

@@ -20,7 +20,8 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["bench_calls", "bench_runs", "bench_dag", "bench_import", "bench_isolation", "bench_streams"]
+    "name",
+    ["bench_calls", "bench_runs", "bench_dag", "bench_import", "bench_isolation", "bench_journal", "bench_streams"],
 )
 def test_a_benchmark_prints_its_ratios_next_to_their_targets(name: str) -> None:
     lines = run(f"benchmarks.{name}", "--quick").splitlines()

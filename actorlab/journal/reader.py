@@ -39,6 +39,8 @@ def check_version(database: Database) -> None:
         raise JournalError(message)
 
 
+TAG: Final = '"$":'
+"""Stands in a text that isn't plain JSON all through."""
 BLOB: Final = '"$":"blob"'
 """Stands in a text that names large values."""
 
@@ -186,10 +188,10 @@ class JournalReader:
         found: list[KeptEvent] = []
         for row in self._all(asked):
             began = openings[row.opening].started
-            blobs = BLOB in row.body
+            plain, blobs = TAG not in row.body, BLOB in row.body
             for number, at, kind, payload in events_from(row.body):
                 if wanted is None or kind in wanted:
-                    told = self._decoded(payload, blobs=blobs)
+                    told = payload if plain else self._decoded(payload, blobs=blobs)
                     found.append(KeptEvent(number, row.run, began + at / 1e6, kind, told))
         if run is None:
             found.sort(key=lambda event: event.number)
