@@ -5,5 +5,6 @@ from actorlab.data.dataset import Dataset
 from actorlab.data.keeping_arrays import ArrayKeeper
 from actorlab.data.references import ArrayRef
 from actorlab.data.rows import Row, RowSource
+from actorlab.data.saving import Saved, load, save
 
-__all__ = ["ArrayKeeper", "ArrayRef", "ArrayStore", "Dataset", "Row", "RowSource"]
+__all__ = ["ArrayKeeper", "ArrayRef", "ArrayStore", "Dataset", "Row", "RowSource", "Saved", "load", "save"]

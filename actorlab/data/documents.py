@@ -61,8 +61,8 @@ EXITS: Final = {RunState.SUCCEEDED: "success", RunState.FAILED: "fail"}
 
 def start_of(table: Table) -> dict[str, Any]:
     """Return what the first document is made of."""
-    given = {key: value for key, value in table.attributes.items() if value is not None}
-    about: dict[str, Any] = json.loads(as_json(given), object_pairs_hook=with_plain_keys)
+    given = {plain_key(key): value for key, value in table.attributes.items() if value is not None}
+    about = {key: json.loads(as_json(value), object_pairs_hook=with_plain_keys) for key, value in given.items()}
     begin = moment(about.get("began")) or (table.times[0].item() if len(table) else time.time())
     first = f"{about.get('lab')}/{about.get('run')}/{table.times[0].item() if len(table) else begin}"
     metadata: dict[str, Any] = {"plan_type": "actorlab", "actorlab": about}
@@ -116,7 +116,8 @@ Values = list[tuple[Field, Any]]
 def fields_of(table: Table) -> list[Field]:
     """Give each column the name of its key."""
     names = Names()
-    names.new(table.step_name)
+    for name in ("time", "seq_num", table.step_name):  # Bluesky's tools have these themselves
+        names.take(name)
     return [Field(names.new(plain_key(column.name)), column) for column in table.columns]
 
 

@@ -15,6 +15,8 @@ from actorlab.data.columns import Column, storable
 from actorlab.data.names import Names, safe
 from actorlab.data.references import ArrayRef, read_all
 from actorlab.data.table import Table
+from actorlab.encoding import dumps
+from actorlab.errors import EncodingError
 
 __all__ = ["ROW", "Stack", "Variable", "as_json", "flat", "texts_for_files", "variables_of"]
 
@@ -220,8 +222,11 @@ def marker(texts: set[str | None]) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Write a value as JSON in ASCII; what isn't data as Python shows it."""
-    return json.dumps(value, default=repr)
+    """Write a value as JSON in ASCII, as `actorlab.encoding` does; what isn't data as Python shows it."""
+    try:
+        return dumps(value)
+    except EncodingError:
+        return json.dumps(repr(value))
 
 
 def flat(attributes: dict[str, Any]) -> dict[str, str | int | float]:
