@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
 from actorlab.errors import JournalError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Journalling", "Told"]
 
 Told = Callable[[JournalError | None], object]
+BRIEF: Final = 0.001
+"""What takes less seconds has no duration worth keeping."""
 monotonic = time.monotonic
 
 
@@ -143,12 +145,14 @@ class Journalling:
         self.journal.when_written(lambda error: post(then, error))
 
     def took(self, actor: RunActor) -> None:
-        """Keep how long the steps of a run took, of those that went well at once."""
-        began, ended = actor.notes.began, actor.notes.ended
-        for step, work in enumerate(actor.work):
-            done = actor.core.step_state(step) is RunState.SUCCEEDED and actor.core.attempts(step) == 1
-            if done and step in ended and step in began and step not in actor.units:
-                seconds = ended[step] - began[step]
+        """Keep how long the steps of a run took, of those that went well at once; what took no time is left out."""
+        began, ended, core = actor.notes.began, actor.notes.ended, actor.core
+        for step, end in ended.items():
+            seconds = end - began.get(step, end)
+            if seconds < BRIEF or step in actor.units or core.attempts(step) != 1:
+                continue
+            if core.step_state(step) is RunState.SUCCEEDED:
+                work = actor.work[step]
                 self.journal.took(str(reference_of(work.task)), (*work.exclusive, *work.shared), seconds)
 
     # -- cores which tell what they are told
