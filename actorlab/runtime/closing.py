@@ -193,10 +193,10 @@ class LabEnd:
         return running
 
     def _cancel(self, reason: str) -> tuple[Run[Any], ...]:
-        """Cancel all runs, and let no more begin; for the deciding thread."""
+        """Stop all runs, and let no more begin: nobody wants their end, so they can go on in another lab."""
         running = self._last_runs(at_once=True)
         for run in running:
-            run.cancel(reason)
+            run.supervisor.interrupt(reason)
         return running
 
     def _stop(self, reason: str | None, timeout: float | None) -> None:
@@ -271,7 +271,7 @@ class LabEnd:
             for body in list(actor.bodies.values()):
                 body.fence()
             unsafe = tuple([cell.name for cell in actor.cells if cell.owes_safe])
-            text = f"{actor.id} was cancelled: {reason}; but the lab closed before everything of it had ended"
+            text = f"{actor.id} was interrupted: {reason}; but the lab closed before everything of it had ended"
             actor.run.reply.finish(
                 None, RunCancelled(text, reason=reason, unsafe=unsafe, abandoned=tuple(actor.stacks))
             )

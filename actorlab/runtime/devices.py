@@ -67,6 +67,7 @@ class Devices:
         inner, config = configured(factory)
         self._refuse_second_name(name, args, kwargs)
         cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
+        cell.owes_safe = self._lab_actor.after_crash
         self.cells[name] = cell
         first = self._lab_actor.lives.add(cell)
         self._lab_actor.interlocks.added(cell)

@@ -75,20 +75,27 @@ class Journalling:
 
     # -- any thread
 
+    @property
+    def after_crash(self) -> bool:
+        """Tell whether the lab that had this journal before has not ended in order."""
+        previous = self.journal.previous
+        return previous is not None and not previous.clean
+
     def interrupted(self) -> tuple[KeptRun, ...]:
-        """Return the runs that were interrupted, but those which are parts of others, the latest first."""
-        self.journal.flush()
-        with self.journal.reader() as reader:
-            return tuple(
-                [kept for kept in reader.runs(state=RunState.INTERRUPTED, roots=True) if kept.task is not None]
-            )
+        """Return the runs that were interrupted after they had begun, but for parts of others, the latest first."""
+        return tuple([kept for kept in self._unfinished() if kept.started is not None])
 
     def waiting(self) -> tuple[KeptRun, ...]:
         """Return the runs of earlier openings that only waited, the first first."""
+        return tuple([kept for kept in reversed(self._unfinished()) if kept.started is None])
+
+    def _unfinished(self) -> list[KeptRun]:
+        """Return the runs that somebody has asked for in earlier openings, and that haven't come to an end."""
         self.journal.flush()
         with self.journal.reader() as reader:
-            kept = reader.runs(state=RunState.WAITING, roots=True)
-        return tuple([run for run in reversed(kept) if run.task is not None and run.opening != self.journal.opening.id])
+            kept = reader.runs(state=(RunState.INTERRUPTED, RunState.WAITING), roots=True)
+        mine = self.journal.opening.id
+        return [run for run in kept if run.task is not None and (run.opening != mine or run.terminal)]
 
     @property
     def first_number(self) -> int:

@@ -40,6 +40,8 @@ class LabActor(Actor):
         super().__init__(f"{lab.name}: lab")
         self.lab = lab
         self.pid = os.getpid()
+        self.after_crash = journal is not None and journal.after_crash
+        """Whether nobody knows in what state the devices were left."""
         cells: dict[str, Cell] = {}
         self.helpers = Helpers(f"actorlab {lab.name}")
         self.interlocks = Interlocks(lab, decider, events, cells)

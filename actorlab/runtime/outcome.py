@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
 from actorlab.errors import ActorLabError, LeaseLost, RunCancelled, RunTimeout, repr_of
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["error_of"]
 
 S = RunState
+STOPPED: Final[dict[RunState, tuple[type[RunCancelled], str]]] = {
+    S.CANCELLED: (RunCancelled, "cancelled:"),
+    S.TIMED_OUT: (RunTimeout, "stopped, since"),
+    S.INTERRUPTED: (RunCancelled, "interrupted:"),
+}
+"""How those ends are told that nobody's error has brought about."""
 
 
 def error_of(actor: RunActor) -> BaseException:
@@ -25,7 +31,7 @@ def error_of(actor: RunActor) -> BaseException:
     elif actor.options.keep_going and core.cause is S.FAILED and core.errors:
         failures = [failed for _, failed in core.errors if isinstance(failed, Exception)]
         error = ExceptionGroup(f"{len(failures)} steps of {actor.id} failed", failures)
-    elif core.cause in (S.CANCELLED, S.TIMED_OUT) and error is None:
+    elif core.cause in STOPPED and error is None:
         error = stopped_error(actor)
     elif not isinstance(error, Exception):
         wrapped = ActorLabError(f"{actor.id} raised {repr_of(error)}")
@@ -41,14 +47,11 @@ def error_of(actor: RunActor) -> BaseException:
 
 
 def stopped_error(actor: RunActor) -> RunCancelled:
-    """Make the error of a run that somebody, or its own timeout, has stopped."""
+    """Make the error of a run that somebody, its own timeout, or the end of its lab has stopped."""
     core = actor.core
-    timed_out = core.cause is S.TIMED_OUT
-    kind = RunTimeout if timed_out else RunCancelled
-    return kind(
-        f"{actor.id} was stopped, since {core.reason}" if timed_out else f"{actor.id} was cancelled: {core.reason}",
-        reason=core.reason, abandoned=tuple(actor.stacks), partial=actor.values.get(0),
-    )  # fmt: skip
+    kind, how = STOPPED[core.cause]
+    text = f"{actor.id} was {how} {core.reason}"
+    return kind(text, reason=core.reason, abandoned=tuple(actor.stacks), partial=actor.values.get(0))
 
 
 def annotated(actor: RunActor, error: Any) -> bool:

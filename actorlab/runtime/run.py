@@ -54,7 +54,7 @@ class Run(Generic[R]):
         """Return the state the run is in now."""
         state = self.supervisor.core.state
         if not state.terminal and self.reply.done():  # a decision itself has failed, or the lab closed without it
-            return RunState.CANCELLED if isinstance(self.reply.exception(0), RunCancelled) else RunState.FAILED
+            return RunState.INTERRUPTED if isinstance(self.reply.exception(0), RunCancelled) else RunState.FAILED
         return state
 
     @property

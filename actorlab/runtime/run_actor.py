@@ -224,6 +224,10 @@ class RunActor(Actor):
         """Ask for the end."""
         self._decider.post(self.on, ev.Stopped(S.CANCELLED, reason))
 
+    def interrupt(self, reason: str) -> None:
+        """Ask for the end, as the lab ends: the run may go on in another one."""
+        self._decider.post(self.on, ev.Stopped(S.INTERRUPTED, reason))
+
     def revoke(self, reason: str) -> None:
         """Take the lease away."""
         self._decider.post(self._revoke, reason)

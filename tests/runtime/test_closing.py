@@ -380,7 +380,7 @@ def test_a_lab_that_is_closed_without_any_time_answers_whoever_waits(timeout: fl
         lab.close(timeout)
     for run in runs:
         assert isinstance(run.exception(PATIENCE), RunCancelled)
-        assert run.state in (RunState.CANCELLED, RunState.ABANDONED)
+        assert run.state in (RunState.INTERRUPTED, RunState.ABANDONED)
     body.open()
     made.open()
 
@@ -502,10 +502,10 @@ def test_a_lab_is_closed_in_the_middle_of_everything(tmp_path: Path, gates: Gate
                 left = lab.close()
         assert not left, left
         assert "has lost its lease: the lab was closed" in block.result(PATIENCE)
-        assert "was cancelled: the lab was closed" in outside.result(PATIENCE)
+        assert "was interrupted: the lab was closed" in outside.result(PATIENCE)
         assert iterating.result(PATIENCE).kind == "closed"
         assert waiting.result(PATIENCE) is not None
-    assert {run.state for run in runs} == {RunState.CANCELLED}
+    assert {run.state for run in runs} == {RunState.INTERRUPTED}
     assert later.cancelled()
     assert "late" not in world.log
     assert world.log.count("closed") == 3

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actorlab import Lab, RunState, Shared, cleanup, each, spawn, task, workflow
+from actorlab import Lab, RunState, Shared, cleanup, each, sleep, spawn, task, workflow
 from actorlab.errors import ConfigError, JournalError, RunCancelled, WorkflowError
 from actorlab.journal import JournalReader
 from actorlab.runtime.run import Run
@@ -34,7 +34,7 @@ class Stage:
         return place
 
     def make_safe(self) -> None:
-        pass
+        world.safe += 1
 
 
 class World:
@@ -42,6 +42,7 @@ class World:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.safe = 0
         self.crash: Callable[[str], None] = lambda _: None
         self.drawn = 3
 
@@ -192,6 +193,7 @@ class Bench:
         """Have what was on disk at the crash, and forget what was done."""
         world.crash = lambda _: None
         world.done.clear()
+        world.safe = 0
         self.journal = left
 
     def resume(self, run: str, **how: Any) -> Any:
@@ -414,6 +416,58 @@ def test_runs_that_only_waited_are_asked_for_again(bench: Bench) -> None:
         assert again.id == waiting.id
         assert again.result(BOUND) == 1
     assert world.done == ["move 1", "look 1", "total", "off"]
+
+
+# The devices after a crash
+
+
+def test_after_a_crash_each_device_is_made_safe_before_it_serves(bench: Bench) -> None:
+    bench.crash(scan, [1], at="total")
+    with Lab(journal=bench.journal) as lab:
+        stage = lab.add("stage", Stage)
+        assert world.safe == 1
+        stage.move(5)
+
+
+def test_after_an_orderly_end_it_serves_as_it_was_left(bench: Bench) -> None:
+    for _ in range(2):
+        with Lab(journal=bench.journal) as lab:
+            lab.add("stage", Stage).move(5)
+    assert world.done == ["move 5", "move 5"]
+    assert world.safe == 0
+
+
+# How runs have ended
+
+
+def test_an_orderly_end_a_person_and_a_crash_are_told_apart(bench: Bench) -> None:
+    held = threading.Event()
+
+    def hold(_stage: Stage) -> None:
+        held.set()
+        sleep(BOUND)
+
+    with Lab(journal=bench.journal) as lab:
+        stage = lab.add("stage", Stage)
+        first = lab.start(hold, stage)
+        assert held.wait(BOUND)
+        first.cancel("enough")
+        first.exception(BOUND)
+        held.clear()
+        lab.start(hold, stage)
+        assert held.wait(BOUND)
+        lab.close()
+    with JournalReader.open(bench.journal) as reader:
+        ends = [(kept.state, kept.error) for kept in reader.runs()]
+    assert ends == [
+        ("interrupted", "RunCancelled: hold#2 was interrupted: the lab was closed"),
+        ("cancelled", "RunCancelled: hold#1 was cancelled: enough"),
+    ]
+    run = bench.crash(scan, [1], at="before 1")
+    with Lab(journal=bench.journal) as lab:
+        (crashed, closed) = lab.interrupted
+        assert (crashed.id, crashed.error) == (run, "the lab ended in the middle of it")
+        assert closed.id == "hold#2"
 
 
 # What can't be resumed

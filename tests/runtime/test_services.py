@@ -1420,7 +1420,7 @@ def test_a_lab_that_only_waits_for_its_last_run_is_stopped_as_well(gate: Gate) -
 
     with pytest.raises(ActorLabError, match="stopped itself"):
         program()
-    assert lab.get("idle#1").state is RunState.CANCELLED
+    assert lab.get("idle#1").state is RunState.INTERRUPTED
 
 
 def test_a_lab_without_a_block_closes_by_itself(lab: Lab) -> None:
