@@ -23,6 +23,7 @@ from actorlab.errors import (
     NotReached,
     RunCancelled,
     RunTimeout,
+    WorkerDied,
     WorkflowError,
 )
 from actorlab.periodic import periodic
@@ -88,6 +89,7 @@ __all__ = [
     "Shared",
     "Stream",
     "Unit",
+    "WorkerDied",
     "WorkflowError",
     "ask",
     "ask_operator",

@@ -23,6 +23,7 @@ __all__ = [
     "NotReached",
     "RunCancelled",
     "RunTimeout",
+    "WorkerDied",
     "WorkflowError",
     "repr_of",
     "text_of",
@@ -146,6 +147,10 @@ class RunCancelled(ActorLabError):
 
 class RunTimeout(RunCancelled):
     """The run took longer than its `timeout` or `deadline`, and was stopped."""
+
+
+class WorkerDied(ActorLabError):
+    """The worker process in which a body ran has ended by itself, and the body with it; it is replaced."""
 
 
 class MailboxFull(ActorLabError):

@@ -13,11 +13,14 @@ from actorlab.core.restart import RestartPolicy
 from actorlab.core.resumption import OnResume
 from actorlab.errors import ConfigError
 
-__all__ = ["LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "Takes", "When", "seconds_until"]
+__all__ = [
+    "LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "Takes", "When", "Worker", "seconds_until",
+]  # fmt: skip
 
 LeaseSpan: TypeAlias = Literal["run", "step"]
 OnFailure: TypeAlias = Literal["fail", "pause"]
 OnConflict: TypeAlias = Literal["queue", "reject", "replace"]
+Worker: TypeAlias = Literal["thread", "process"]
 When: TypeAlias = float | datetime
 """Seconds from the submission of a run, or a point in time; one without a time zone is local time."""
 Takes: TypeAlias = float | tuple[float, float, float]
@@ -49,6 +52,7 @@ class OptionChanges(TypedDict, total=False):
     on_failure: OnFailure
     category: str | None
     takes: Takes | None
+    worker: Worker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +75,9 @@ class Options:
     `on_resume` says what becomes of a step that was under way when its run was interrupted: "redo", "skip", "ask" or
     "abort"; "redo" also does one again that had finished, if what is left shares its devices. Unless it is given, one
     that is `idempotent` or has retries is done again, and any other is asked about.
+
+    With ``worker="process"`` the body runs in one of the lab's worker processes, which are warm and run one body at a
+    time: for what would keep the interpreter busy, or might crash it.
 
     Raises `ConfigError` naming the option and what it takes.
     """
@@ -96,6 +103,7 @@ class Options:
     on_failure: OnFailure = "fail"
     category: str | None = None
     takes: Takes | None = None
+    worker: Worker = "thread"
 
     def __post_init__(self) -> None:
         if type(self.after) is not tuple:
@@ -130,6 +138,8 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
         yield "priority", "a finite number; a larger one is more urgent"
     if options.lease not in get_args(LeaseSpan):
         yield "lease", '"run" or "step"'
+    if options.worker not in get_args(Worker):
+        yield "worker", '"thread" or "process"'
     if options.takes is not None and not _is_duration(options.takes):
         yield "takes", "seconds, 0 or more, or (least, likely, most), or None"
     yield from _mistakes_of_conflicts(options)

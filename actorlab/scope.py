@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -14,6 +15,9 @@ class Scope:
     """What the ambient verbs (`sleep`, `progress`, …) mean here; this base is their plain meaning, without a lab."""
 
     __slots__ = ()
+
+    come_by: Any = None
+    """What an asynchronous body awaits at a checkpoint; no other has it."""
 
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds."""
@@ -41,6 +45,13 @@ class Scope:
         while (answer := input(shown).strip()) not in (choices or (answer,)):
             continue
         return answer
+
+    def log(self, event: str, fields: dict[str, Any]) -> None:
+        """Log in the name of what runs here."""
+        logging.getLogger("actorlab").info("%s %s", event, fields)
+
+    def present_run(self) -> Any:
+        """Return the run whose body this is; None where there is none."""
 
     def record(self, values: dict[str, Any]) -> None:
         """Keep a row of what was measured."""

@@ -9,7 +9,7 @@ import operator
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
 
 from actorlab.arguments import Args, Kwargs, find_devices, run_in_its_lab
 from actorlab.body_kinds import AsyncYielding, Awaiting, BodyKind, Runs, Yielding, kind_of, starter_of
@@ -24,6 +24,8 @@ __all__ = ["Options", "Shared", "Task", "Workflow", "as_task", "cleanup", "task"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Place: TypeAlias = Literal["thread", "loop", "process"]
 
 PLAIN_OPTIONS: Final = Options()
 KNOWN_AS: Final = "__actorlab_task__"
@@ -44,6 +46,8 @@ class Task(Generic[P, R]):
     options_: Options
     definition: Definition
     kind: BodyKind
+    place: Place
+    """Where its body runs."""
     start: Callable[P, R]
     """What runs the body to its end in the present thread."""
 
@@ -94,6 +98,7 @@ class Task(Generic[P, R]):
 
     def _set(self, options: Options) -> None:
         self.options_ = options
+        self.place = "process" if options.worker == "process" else "loop" if self.kind.on_loop else "thread"
         self.name = options.name or str(getattr(self.function, "__name__", type(self.function).__name__))
 
 
@@ -107,6 +112,12 @@ class Workflow(Task[P, R]):
         super().__init__(function, options)
         if self.kind is not BodyKind.FUNCTION:
             message = f"workflow {self.name} is a {self.kind.value}: it only calls tasks, so use a plain `def`"
+            raise WorkflowError(message)
+
+    def _set(self, options: Options) -> None:
+        super()._set(options)
+        if options.worker == "process":
+            message = f"workflow {self.name} can't have worker='process': it only calls tasks, so give it to those"
             raise WorkflowError(message)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -18,7 +18,7 @@ from actorlab.driving.travel import Stays
 from actorlab.errors import ActorLabError, ConfigError
 from actorlab.isolation.dying import ProcessDied
 from actorlab.isolation.failure import Failure, failure_of, restored
-from actorlab.isolation.launcher import OwnProcess
+from actorlab.isolation.launcher import OwnProcess, check_system
 from actorlab.isolation.listener import Heard, Listener
 from actorlab.isolation.messages import Act, Asleep, Awake, Bye, Failed, Left, Look, Looks, Make, ToDriver, ToLab
 from actorlab.isolation.packing import as_class
@@ -26,6 +26,8 @@ from actorlab.isolation.wire import MESSAGE, PLAIN, Frame
 
 __all__ = ["Child", "Heard", "Meanwhile"]
 
+DRIVER_PROGRAM: Final = "actorlab.isolation.inside"
+"""The module whose `main` a driver's process runs."""
 MOST_KNOWN: Final = 10_000
 """So many members are known to the process by a number."""
 INTERRUPT_PATIENCE: Final = 2.0
@@ -86,7 +88,9 @@ class Child:
         self._known: dict[Member, int] = {}
         self._numbers = count(1)
         self._forgotten: deque[int] = deque()
-        self._process = OwnProcess(name, config)
+        check_system(name)
+        bounds = {"timeout": config.timeout, "safe_timeout": config.safe_timeout}
+        self._process = OwnProcess(name, DRIVER_PROGRAM, bounds)
         self._wire = self._process.wire
         try:
             self._listener = Listener(self._process, heard)

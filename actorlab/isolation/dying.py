@@ -11,7 +11,13 @@ __all__ = ["ProcessDied", "frames_in", "how_it_ended", "last_words"]
 
 FRAME: Final = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 FATAL: Final = "Fatal Python error"
-OWN: Final = ("/actorlab/isolation/", "/actorlab/driving/", "<string>")
+OWN: Final = (
+    "/actorlab/isolation/",
+    "/actorlab/driving/",
+    "/actorlab/processes/",
+    "/actorlab/body_kinds.py",
+    "<string>",
+)
 
 
 class ProcessDied(ConnectionError):

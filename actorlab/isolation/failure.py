@@ -6,12 +6,21 @@ import pickle
 import traceback
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from actorlab.errors import ActorLabError
 from actorlab.isolation.packing import pack
 
 __all__ = ["Failure", "failure_of", "restored"]
+
+
+OURS: Final = (
+    "/actorlab/isolation/",
+    "/actorlab/driving/",
+    "/actorlab/processes/",
+    "/actorlab/body_kinds.py",
+    "/asyncio/",
+)
 
 
 class Failure(NamedTuple):
@@ -55,8 +64,8 @@ def stack_of(error: BaseException) -> str:
 
 
 def is_ours(filename: str) -> bool:
-    """Tell whether a file belongs to what calls the driver."""
-    return "/actorlab/isolation/" in filename or "/actorlab/driving/" in filename
+    """Tell whether a file belongs to what calls the driver, or the body."""
+    return any(part in filename for part in OURS)
 
 
 def restored(failure: Failure, where: str = "") -> BaseException:

@@ -1,4 +1,4 @@
-"""Start a process for a driver without importing the program there, end it, and know how it ended."""
+"""Start a process of our own without importing the program there, end it, and know how it ended."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import subprocess
 import sys
 import time
 from _thread import allocate_lock
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from actorlab.device import DeviceConfig
 from actorlab.errors import ConfigError
 from actorlab.isolation.dying import ProcessDied, frames_in, how_it_ended, last_words
 from actorlab.isolation.logs import levels
 from actorlab.isolation.memory import Slots, anonymous_file
 from actorlab.isolation.wire import Wire
 
-__all__ = ["OwnProcess"]
+__all__ = ["Ending", "OwnProcess", "check_system"]
 
 monotonic = time.monotonic
 START: Final = """\
 import pickle, sys
-with open(int(sys.argv.pop()), "rb", closefd=False) as file:
+with open(int(sys.argv.pop()), "rb") as file:
     start = pickle.load(file)
 sys.path[:] = start["path"]
-from actorlab.isolation.inside import main
-sys.exit(main(start))
+from importlib import import_module
+sys.exit(import_module(start["program"]).main(start))
 """
-"""The whole program of the process: the lab's `sys.path` comes first, as it says where actorlab is."""
+"""The whole program of a process: the lab's `sys.path` comes first, as it says where actorlab is."""
 FLAGS: Final = (
     ("isolated", "-I"), ("ignore_environment", "-E"), ("no_user_site", "-s"), ("no_site", "-S"), ("optimize", "-O"),
     ("dont_write_bytecode", "-B"), ("dev_mode", "-Xdev"), ("utf8_mode", "-Xutf8"),
@@ -42,11 +42,17 @@ TICK: Final = 0.01
 """Seconds between two looks at a process where the system can't tell of its end by a descriptor."""
 
 
-class OwnProcess:
-    """The process of one driver; all is for any thread, except `close`."""
+class Ending(NamedTuple):
+    """How a process ended, in words, and where it was then, if it crashed."""
 
-    def __init__(self, name: str, config: DeviceConfig) -> None:
-        check_system(name)
+    how: str
+    stack: str
+
+
+class OwnProcess:
+    """One process, started to run the `main` of a module; all is for any thread, except `close`."""
+
+    def __init__(self, name: str, program: str, needs: Mapping[str, Any]) -> None:
         self.name = name
         with ExitStack() as cleanup:
             outgoing, incoming = Slots.make("actorlab to driver"), Slots.make("actorlab from driver")
@@ -60,13 +66,17 @@ class OwnProcess:
                 cleanup.callback(sock.close)
             with its_calls, its_side:
                 start = dict(
-                    what_it_needs(config),
+                    what_each_needs(), **needs, program=program,
                     name=name, calls=its_calls.fileno(), side=its_side.fileno(),
                     outgoing=incoming.fd, incoming=outgoing.fd, dump=self._dump,
                 )  # fmt: skip
-                os.write(outgoing.fd, pickle.dumps(start))
-                os.lseek(outgoing.fd, 0, os.SEEK_SET)
-                self._popen = start_process(name, start, outgoing.fd)
+                told = anonymous_file("actorlab start")  # the shared memory may be needed before this is read
+                try:
+                    os.write(told, pickle.dumps(start))
+                    os.lseek(told, 0, os.SEEK_SET)
+                    self._popen = start_process(name, start, told)
+                finally:
+                    os.close(told)
             cleanup.pop_all()
         self.wire = Wire(calls, outgoing, incoming)
         self.pid = self._popen.pid
@@ -111,11 +121,15 @@ class OwnProcess:
 
     def died(self, patience: float = 0.5) -> ProcessDied:
         """Make the error for a call which it can't answer any more; its end may still take a moment."""
+        ending = self.ending(patience)
+        text = f"the process of {self.name} (pid {self.pid}) {ending.how}"
+        return ProcessDied(f"{text}: {ending.stack}" if ending.stack else text, ending.stack)
+
+    def ending(self, patience: float = 0.5) -> Ending:
+        """Tell how it has ended; that may still take a moment."""
         self.wait(patience)
-        how = f"the process of {self.name} (pid {self.pid}) {how_it_ended(self._popen.returncode)}"
         with self._looking:
-            stack = last_words(self._read_dump())
-        return ProcessDied(f"{how}: {stack}" if stack else how, stack)
+            return Ending(how_it_ended(self._popen.returncode), last_words(self._read_dump()))
 
     def close(self) -> None:
         """Give back all that it needed."""
@@ -155,7 +169,7 @@ def complete(dump: str) -> bool:
     return dump.endswith(("in <module>\n", "  ...\n", "<no Python frame>\n"))
 
 
-def check_system(name: str) -> None:
+def check_system(name: str, option: str = "isolation='process'") -> None:
     """Refuse where no such process can be started.
 
     Raises:
@@ -163,18 +177,17 @@ def check_system(name: str) -> None:
 
     """
     if os.name != "posix":
-        text = f"{name}: isolation='process' needs Linux or macOS; on this system leave it out"
+        text = f"{name}: {option} needs Linux or macOS; on this system leave it out"
         raise ConfigError(text)
     if not sys.executable or getattr(sys, "frozen", False):
-        text = f"{name}: isolation='process' needs a Python interpreter to start, and this program comes without one"
+        text = f"{name}: {option} needs a Python interpreter to start, and this program comes without one"
         raise ConfigError(text)
 
 
-def what_it_needs(config: DeviceConfig) -> dict[str, Any]:
-    """Return what the process has to know before it can import anything."""
+def what_each_needs() -> dict[str, Any]:
+    """Return what each process has to know before it can import anything."""
     return {
-        "path": sys.path, "parent": os.getpid(), "timeout": config.timeout, "safe_timeout": config.safe_timeout,
-        "levels": levels(), "disabled": logging.root.manager.disable,
+        "path": sys.path, "parent": os.getpid(), "levels": levels(), "disabled": logging.root.manager.disable,
     }  # fmt: skip
 
 
@@ -186,7 +199,7 @@ def start_process(name: str, start: dict[str, Any], fd: int) -> subprocess.Popen
     return subprocess.Popen(  # noqa: S603 - our own interpreter and program
         [sys.executable, *flags, "-P", "-c", START, name, str(fd)],
         stdin=subprocess.DEVNULL,
-        pass_fds=fds,
+        pass_fds=[*fds, fd],
         start_new_session=True,
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Coroutine,
     Generator,
     Iterable,
     Iterator,
@@ -19,8 +19,6 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overloa
 from actorlab.body_kinds import AsyncYielding, Awaiting, Runs, Yielding
 from actorlab.driving.member import Member, performed
 from actorlab.kernel import Reply
-from actorlab.runtime.async_body import AsyncBody
-from actorlab.runtime.body import Body
 from actorlab.runtime.calls import ask_held, ask_outside, call_held, call_outside
 from actorlab.runtime.plain_run import PlainRun
 from actorlab.runtime.proxy import DeviceProxy, bound_of, target_of
@@ -50,20 +48,21 @@ def checkpoint() -> Awaitable[None]:
     """Let a cancellation or a pause take effect here; an asynchronous body awaits it."""
     scope = current.get()
     scope.checkpoint()
-    return COME_BY if not isinstance(scope, AsyncBody) else ComeBy(scope)
+    come_by = scope.come_by
+    return COME_BY if come_by is None else ComeBy(come_by)
 
 
 class ComeBy:
     """The awaitable half of a checkpoint; where nothing is asynchronous it is nothing."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_come_by",)
 
-    def __init__(self, body: AsyncBody | None) -> None:
-        self._body = body
+    def __init__(self, come_by: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        self._come_by = come_by
 
     def __await__(self) -> Generator[Any, None, None]:
-        if self._body is not None:
-            yield from self._body.come_by().__await__()
+        if self._come_by is not None:
+            yield from self._come_by().__await__()
 
 
 COME_BY: Final = ComeBy(None)
@@ -197,17 +196,13 @@ def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Run[Any]:
 
 def current_run() -> Run[Any] | None:
     """Return the run in whose body this is called, or None."""
-    scope = current.get()
-    return scope.actor.run if isinstance(scope, Body) else None
+    run: Run[Any] | None = current.get().present_run()
+    return run
 
 
 def log(message: str, **fields: Any) -> None:
     """Log in the name of the present run."""
-    scope = current.get()
-    if isinstance(scope, Body):
-        scope.log(message, fields)
-    else:
-        logging.getLogger("actorlab").info("%s %s", message, fields)
+    current.get().log(message, fields)
 
 
 def ask(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Reply[R]:

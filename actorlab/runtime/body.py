@@ -127,6 +127,8 @@ class Body(Scope):
 
     on_loop: ClassVar[bool] = False
     """Whether it runs on the lab's event loop, where nothing may block."""
+    killable: ClassVar[bool] = False
+    """Whether it can be ended by force, as it runs in a process of its own."""
 
     __slots__ = (
         "_asks", "_many_asks", "_phases", "_shielded", "actor", "alarm", "attempt", "awaited", "children", "ended",
@@ -308,9 +310,9 @@ class Body(Scope):
         finally:  # it may be asked only after this body was cancelled
             asked.when_done(lambda put: self.actor.answered(put.outcome()))
 
-    def record(self, values: dict[str, Any]) -> None:
-        """Keep a row of what was measured."""
-        row = self.actor.records().add(self.name, values)
+    def record(self, values: dict[str, Any], at: float | None = None) -> None:
+        """Keep a row of what was measured, now or at a time (seconds since 1970)."""
+        row = self.actor.records().add(self.name, values, at)
         if self.actor.journal is not None:
             self.actor.journal.record(self, row)
 
@@ -340,6 +342,10 @@ class Body(Scope):
     def log(self, event: str, fields: dict[str, Any]) -> None:
         """Log in the run's name."""
         self.actor.logged(self, event, fields)
+
+    def present_run(self) -> Run[Any]:
+        """Return its run."""
+        return self.actor.run
 
     def follow(self, generator: Any) -> Any:
         """Run a generator to its end: each thing it yields is its progress, and a checkpoint."""
@@ -375,6 +381,17 @@ class Body(Scope):
 
     def stop(self) -> None:
         """End it, if there is a way other than its alarm; a thread has none."""
+
+    @property
+    def waits_for(self) -> str:
+        """Say for what it waits before it really begins, or nothing."""
+        return ""
+
+    def look_up(self) -> None:
+        """Have it look at its next checkpoint whether it may go on; a thread does so anyway."""
+
+    def kill_late(self) -> None:
+        """End it by force, if it is killable, as its grace is over."""
 
     def where(self) -> str:
         """Return where it is, as text."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import ActorLabError, DeviceFault, DeviceQuarantined, DeviceUnavailable
 from actorlab.kernel import Mailbox
+from actorlab.runtime.listening import Listener
 from actorlab.runtime.periodics import Periodics
 from actorlab.runtime.proxy import ProxyFactory, part
 from actorlab.runtime.recorder import Recorder
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from actorlab.runtime.body import Hold
     from actorlab.runtime.device_actor import DeviceActor
     from actorlab.runtime.lab_actor import LabActor
+    from actorlab.runtime.production import Wanted
+    from actorlab.streams import Listening
 
 __all__ = ["NOBODY", "Cell", "DeviceState", "LifeMailbox"]
 
@@ -155,6 +158,10 @@ class Cell:
     def part(self, hold: Hold | None, member: Member, args: tuple[Any, ...], found: Stays) -> Any:
         """Make the proxy of an object that stayed with the device."""
         return part(self, hold, member, args, found)
+
+    def listen(self, hold: Hold | None, wanted: Wanted, buffer: int) -> Listening[Any]:
+        """Begin to listen to a stream of the device."""
+        return Listener(self, hold, wanted, buffer)
 
     @property
     def state(self) -> DeviceState:

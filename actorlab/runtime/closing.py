@@ -245,6 +245,7 @@ class LabEnd:
         lab = self._lab
         lab.ask(lambda: self._give_up_runs(reason))
         lab.workers.close()
+        stay = lab.processes.close(max(LAST, until - monotonic()))
         lab.loop.close(max(0.1, min(1.0, until - monotonic())))
         late = lab.workers.join(LAST)
         lab.ask(lab.lab_actor.close)
@@ -259,7 +260,8 @@ class LabEnd:
         self.over = True
         self._close_journal()
         late = [*lab.observers.join(LAST), *lab.lab_actor.interlocks.join(LAST), *lab.lab_actor.helpers.join(LAST)]
-        self.left = replace(self.left, threads=(*self.left.threads, *map(left_thread, late)))
+        processes = [Left(f"worker process {pid}", "doesn't end") for pid in stay]
+        self.left = replace(self.left, threads=(*self.left.threads, *map(left_thread, late), *processes))
         if self.left:
             self.exit_code = self.exit_code or 1
             for left in self.left.everything:

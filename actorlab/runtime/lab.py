@@ -23,6 +23,7 @@ from actorlab.runtime.later import Later, Timetable
 from actorlab.runtime.lease import LeaseBlock
 from actorlab.runtime.loop import LabLoop
 from actorlab.runtime.making import RunMaker
+from actorlab.runtime.process_pool import ProcessPool
 from actorlab.runtime.questions import Question, Questions
 from actorlab.runtime.run_book import RunBook
 from actorlab.runtime.standings import Standing, standings
@@ -67,7 +68,9 @@ class Lab:
     What didn't end, or isn't safe, is told: by a note on that exception, or else by an `ActorLabError`.
     `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one
     time, and `limits` how many of those with a tag. Of the runs that have ended the newest `keep_finished` are kept to
-    be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps.
+    be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps. Bodies with
+    ``worker="process"`` share `processes` worker processes (as many as there are CPUs, if it isn't said), each of which
+    calls `process_initializer()` first.
 
     With a `journal` (a path, or a ``postgresql://`` URL) everything that happens is kept, and a run that was
     interrupted can go on. If that is `durable`, a step's first command is sent when its start is on disk, and an end is
@@ -88,6 +91,8 @@ class Lab:
         max_runs: int | None = None,
         limits: Mapping[str, int] | None = None,
         keep_finished: int = 1000,
+        processes: int | None = None,
+        process_initializer: Callable[[], object] | None = None,
     ) -> None:
         if not cancel_grace > 0:
             text = f"Lab(cancel_grace={cancel_grace!r}): it must be more than 0 seconds"
@@ -105,6 +110,7 @@ class Lab:
         self.workers = Workers(f"actorlab {name}", self.decider)
         self.loop = LabLoop(f"actorlab {name}")
         self.journalling = None if journal is None else open_journal(self, journal, durable=durable)
+        self.processes = ProcessPool(name, self.decider, self.workers, processes, process_initializer)
         places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
         if max_runs is not None:
             places["runs"] = max_runs

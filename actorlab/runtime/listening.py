@@ -68,7 +68,7 @@ class DeviceStream:
             args, kwargs = self._checker.check(self._member.on(self._cell.name), args, kwargs)
         given, named = static.arguments(args, kwargs)
         wanted = Wanted(self._member, given, named, pulled=static.generates)
-        return Stream(lambda buffer: Listener(self._cell, self._hold, wanted, buffer), static.buffer)
+        return Stream(lambda buffer: self._cell.listen(self._hold, wanted, buffer), static.buffer)
 
     def publish(self, value: Any) -> NoReturn:
         """Refuse: only the driver publishes.
@@ -114,6 +114,11 @@ class Listener:
     def items_async(self) -> Arrivals:
         """Yield the items as they come, without blocking the event loop."""
         return Arrivals(self, self._box, self._commander)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items have come and weren't taken yet."""
+        return len(self._box.items)
 
     def close(self) -> None:
         """Listen no longer."""

@@ -11,6 +11,7 @@ from actorlab.errors import AskDeadlock, NotLeased
 from actorlab.kernel.actor import here
 from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
+from actorlab.runtime.process_body import check_travels
 from actorlab.runtime.proxy import bind
 from actorlab.runtime.run_actor import ONE, RunActor
 from actorlab.runtime.work import Work
@@ -105,7 +106,20 @@ class RunMaker:
         exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
         shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
         drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
-        return Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing)
+        work = Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing)
+        if task.place == "process":
+            check_travels(self._lab, work)
+        elif drawing is not None:
+            self._check_steps(drawing)
+        return work
+
+    def _check_steps(self, drawing: Drawing) -> None:
+        """See that the bodies of steps which are to run in processes can travel there."""
+        for step in (*drawing.steps, *drawing.cleanups):
+            if step.task.place == "process":
+                check_travels(self._lab, works_of((step,), drawing.path)[0])
+            elif step.nested is not None:
+                self._check_steps(step.nested)
 
     def _supervisor(
         self,

@@ -130,7 +130,8 @@ def reasons_of(actor: RunActor) -> tuple[str, ...]:
             return (f"{actor.id} is {core.state}: {core.pause_reason}",)
         case S.RUNNING:
             units = [unit for unit in actor.units.values() if not unit.done()]
-            return tuple(reason for unit in units for reason in reasons_of(unit.supervisor))
+            waits = [body.waits_for for body in actor.bodies.values() if body.waits_for]
+            return (*waits, *(reason for unit in units for reason in reasons_of(unit.supervisor)))
         case _:
             return (f"{actor.id} is {core.state}: {core.reason}",) if core.reason else ()
 

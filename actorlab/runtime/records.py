@@ -19,9 +19,9 @@ class Records:
     def __init__(self) -> None:
         self._rows: list[Row] = []
 
-    def add(self, body: str, values: dict[str, Any]) -> Row:
-        """Keep a row, and return it."""
-        row = Row(time.time(), body, values)
+    def add(self, body: str, values: dict[str, Any], at: float | None = None) -> Row:
+        """Keep a row, recorded now or at a time (seconds since 1970), and return it."""
+        row = Row(time.time() if at is None else at, body, values)
         self._rows.append(row)
         return row
 

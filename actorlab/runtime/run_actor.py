@@ -29,6 +29,7 @@ from actorlab.runtime.loans import Loans
 from actorlab.runtime.notes import Notes, Progress, reasons_of
 from actorlab.runtime.outcome import error_of
 from actorlab.runtime.parameters import Parameters
+from actorlab.runtime.process_body import ProcessBody
 from actorlab.runtime.records import Records
 from actorlab.runtime.run import Run
 from actorlab.runtime.running import draw_late, guarded, run_body, run_on_loop
@@ -58,6 +59,9 @@ RUNS: Final = ("runs",)
 BETWEEN_PROGRESS: Final = 0.1
 """Seconds between two events that tell the progress of a run."""
 ONE: Final = Plan(((),))
+BODIES: Final = {"thread": Body, "loop": AsyncBody, "process": ProcessBody}
+TO_BE_GONE: Final = 5.0
+"""So many seconds a body has to be gone, after its process was killed."""
 NOTHING: Final[frozenset[str]] = frozenset()
 draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
 
@@ -484,9 +488,8 @@ class RunActor(Actor):
             else:
                 self._start_unit(step, attempt, work)
             return
-        on_loop = work.task.kind.on_loop
-        kind = AsyncBody if on_loop else Body
-        body = kind(self, step, attempt, self.id if len(self.work) == 1 else f"{self.id}/{work.name}")
+        name = self.id if len(self.work) == 1 else f"{self.id}/{work.name}"
+        body = BODIES[work.task.place](self, step, attempt, name)
         self.bodies[step] = body
         if self.cells:
             self._take(body, work, fresh=attempt > 1)
@@ -655,6 +658,8 @@ class RunActor(Actor):
         self._give_up(body)
         body.fence(self.lost)
         self._end_waits(body, shielded=True)
+        if body.killable:  # so it has stopped
+            return
         self.stacks += (f"{body.name} didn't end within {self.lab.cancel_grace:g} s; it is here:\n{body.where()}",)
         body.stop()
 
@@ -672,10 +677,21 @@ class RunActor(Actor):
                 child.supervisor.on(ev.Stopped(S.CANCELLED, action.reason))
 
     def _set_timer(self, action: ev.SetTimer) -> None:
-        seconds = action.seconds
         if action.event.__class__ is ev.GraceOver:
-            seconds += self._extra_grace
-        self._timer(seconds, self.on, action.event)
+            self._timer(action.seconds + self._extra_grace, self._grace_over, action.event)
+        else:
+            self._timer(action.seconds, self.on, action.event)
+
+    def _grace_over(self, event: ev.GraceOver) -> None:
+        """Give up what hasn't ended in time; what can be killed is killed, and then it has ended."""
+        bodies = [self.bodies[event.step]] if event.step in self.bodies else self.bodies.values()
+        killable = [body for body in bodies if body.killable and not body.ended]
+        for body in killable:
+            body.kill_late()
+        if killable:
+            self._timer(TO_BE_GONE, self.on, event)
+        else:
+            self.on(event)
 
     def _timer(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> None:
         self._timers += (self._decider.after(seconds, function, argument),)
@@ -691,6 +707,8 @@ class RunActor(Actor):
     def _hold_bodies(self, _: ev.HoldBodies) -> None:
         self._gate = Reply()
         self.holding_bodies = True
+        for body in self.bodies.values():
+            body.look_up()
         for child in self.children:
             if not child.done():
                 child.supervisor.on(ev.Pause(self.core.pause_reason))
@@ -718,8 +736,7 @@ class RunActor(Actor):
 
     def _start_cleanup(self, action: ev.StartCleanup) -> None:
         work = self.cleanups[action.number]
-        kind = AsyncBody if work.task.kind.on_loop else Body
-        body = kind(self, -1 - action.number, 1, f"{self.id}/{work.name}")
+        body = BODIES[work.task.place](self, -1 - action.number, 1, f"{self.id}/{work.name}")
         body.reason = self.core.reason
         self.bodies[body.index] = body
         self._take(body, work, fresh=True)
