@@ -31,6 +31,8 @@ __all__ = ["LabEnd"]
 
 CLOSING: Final = 5.0
 """Closing may take so many seconds beyond the grace of the runs and the bounds of the devices."""
+JOURNAL: Final = 5.0
+"""So many seconds the journal has to write its rest."""
 LAST: Final = 0.1
 """So many seconds threads have that only have to notice that it is over."""
 
@@ -308,7 +310,7 @@ class LabEnd:
         if journalling is None:
             return
         try:
-            journalling.close(CLOSING)
+            journalling.close(JOURNAL)
         except JournalError as error:
             logger.error("lab %s: %s", self._lab.name, error)  # noqa: TRY400 - its stack says nothing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import random
 import time
 from functools import partial
@@ -941,6 +942,7 @@ def publish_noting(run: Run[Any], error: BaseException | None, unwritten: BaseEx
         run.reply.finish(None, error)
         return
     note = f"the end of {run.id} isn't in the journal: {unwritten}"
+    logging.getLogger("actorlab").error(note)
     if error is None:
         run.unwritten = note
     else:
