@@ -8,6 +8,9 @@ Whatever is wrong with the file is said with the file's name and the line. A fil
         class: actorlab.simulation:Laser
         address: bench:laser          # or a real one: TCPIP::192.168.1.20::5025::SOCKET
         timeout: 30                   # any option of DeviceConfig
+    discover:                         # tasks that can be started by name; see `actorlab.discovery.discover`
+      folders: [tasks]
+      required: [sweep]
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ import builtins
 import difflib
 import importlib
 import inspect
+import re
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pyvisa.rname import InvalidResourceName, ResourceName
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -33,6 +37,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from actorlab.core.overflow import MailboxPolicy, Overflow
 from actorlab.core.restart import RestartPolicy
 from actorlab.device import DeviceConfig
+from actorlab.discovery import Found
+from actorlab.discovery.search import IGNORED, NAMES
 from actorlab.drivers.visa import VisaDevice
 from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable
 from actorlab.quantities import ReadBack
@@ -46,6 +52,7 @@ __all__ = [
     "BenchConfig",
     "ConfiguredLab",
     "DeviceEntry",
+    "DiscoverConfig",
     "LabConfig",
     "RestartConfig",
     "lab_from_yaml",
@@ -69,6 +76,7 @@ def lab_from_yaml(path: str | Path) -> ConfiguredLab:
     """
     lab = ConfiguredLab(read_lab_file(path))
     try:
+        lab.look_for_tasks()
         lab.connect(lab.config.devices)
     except BaseException:
         lab.close()
@@ -89,10 +97,13 @@ def read_lab_file(path: str | Path) -> LabConfig:
             config = LabConfig.model_validate(source.content)
         except ValidationError as error:
             raise source.refusal([mistake_of(cast("Mapping[str, Any]", item)) for item in error.errors()]) from None
-    mistakes = [*mistaken_calls(config), *mistaken_addresses(config)]
+    mistakes = [*mistaken_calls(config), *mistaken_addresses(config), *missing_folders(config, source.path.parent)]
     if mistakes:
         raise source.refusal(mistakes)
-    return config
+    if config.discover is None:
+        return config
+    place: Location = ("discover", "required") if config.discover.required else ("discover",)
+    return config.model_copy(update={"discover": config.discover.beside(source.path, source.line(place))})
 
 
 class ConfiguredLab(Lab):
@@ -103,7 +114,15 @@ class ConfiguredLab(Lab):
         self.bench = Bench(config.bench.time_scale, seed=config.bench.seed) if config.simulated else None
         if self.bench is not None:
             self.bench.start()
-        super().__init__(config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits)
+        super().__init__(
+            config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits,
+            keep_finished=config.keep_finished,
+        )  # fmt: skip
+
+    def look_for_tasks(self) -> None:
+        """Look for tasks and device classes as the file says. Raise `ConfigError` if a required one is missing."""
+        if self.config.discover is not None:
+            self.config.discover.look(self.discover)
 
     def add_configured(self, name: str) -> Any:
         """Add one of the devices in the file, and return its proxy. Raises what `Lab.add` raises."""
@@ -216,6 +235,16 @@ def imported_error(text: object) -> Any:
     return found
 
 
+def regular_expression(text: str) -> str:
+    """Refuse what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        message = f"{text!r} is no regular expression: {error}"
+        raise ValueError(message) from error
+    return text
+
+
 Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory)]
 ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0)]
@@ -313,6 +342,39 @@ def plain_option(value: Any) -> Any:
     return value.policy() if isinstance(value, RestartConfig | MailboxConfig) else value
 
 
+class DiscoverConfig(Section):
+    """Where tasks, workflows and device classes are looked for; folders are relative to the lab's file."""
+
+    folders: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    entry_points: bool = True
+    environment: str | None = "ACTORLAB_PATH"
+    ignore: tuple[str, ...] = IGNORED
+    names: Annotated[str, AfterValidator(regular_expression)] = NAMES
+    required: tuple[str, ...] = ()
+    override: tuple[str, ...] = ()
+    _place: str = PrivateAttr("")
+    """The file and the line of this section, to be said with what is wrong."""
+
+    def sources(self) -> dict[str, Any]:
+        """Return what `actorlab.discovery.discover` takes."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def beside(self, file: Path, line: int) -> DiscoverConfig:
+        """Return this section with the folders seen from its file."""
+        made = self.model_copy(update={"folders": tuple([str(file.parent / folder) for folder in self.folders])})
+        made._place = f"{file}:{line}"  # noqa: SLF001 - it is of this class
+        return made
+
+    def look(self, discover: Callable[..., Found]) -> Found:
+        """Look for them. Raise `ConfigError` with the file's line if something required is missing."""
+        try:
+            return discover(**self.sources())
+        except ConfigError as error:
+            message = f"{self._place}: discover: {error}" if self._place else str(error)
+            raise ConfigError(message) from error
+
+
 class LabConfig(Section):
     """A lab: its devices by name, in the order in which they are added, and the options of `Lab`."""
 
@@ -320,7 +382,9 @@ class LabConfig(Section):
     cancel_grace: Seconds = 10.0
     max_runs: Annotated[int, Field(gt=0)] | None = None
     limits: dict[str, Annotated[int, Field(gt=0)]] = {}
+    keep_finished: Annotated[int, Field(gt=0)] = 1000
     bench: BenchConfig = BenchConfig()
+    discover: DiscoverConfig | None = None
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}
 
     @property
@@ -333,28 +397,28 @@ class LabConfig(Section):
 
 
 @dataclass(frozen=True)
-class Found:
+class Mistake:
     """Something wrong at a place in the file."""
 
     place: Location
     message: str
 
 
-def mistake_of(error: Mapping[str, Any]) -> Found:
+def mistake_of(error: Mapping[str, Any]) -> Mistake:
     """Say one of pydantic's errors in the words of the file."""
     place: Location = error["loc"]
     *outer, last = place
     match error["type"]:
         case "extra_forbidden":
             hint = did_you_mean(str(last), keys_at(tuple(outer)))
-            return Found(place, f"{titled(outer)} has no key {str(last)!r}{hint}")
+            return Mistake(place, f"{titled(outer)} has no key {str(last)!r}{hint}")
         case "missing":
-            return Found(tuple(outer), f"{titled(outer)} needs the key {str(last)!r}")
+            return Mistake(tuple(outer), f"{titled(outer)} needs the key {str(last)!r}")
         case "value_error":
-            return Found(place, f"{titled(place)}: {error['ctx']['error']}")
+            return Mistake(place, f"{titled(place)}: {error['ctx']['error']}")
         case _:
             said = str(error["msg"])
-            return Found(place, f"{titled(place)}: {said[:1].lower()}{said[1:]}, not {error['input']!r}")
+            return Mistake(place, f"{titled(place)}: {said[:1].lower()}{said[1:]}, not {error['input']!r}")
 
 
 def keys_at(place: Location) -> list[str]:
@@ -364,6 +428,8 @@ def keys_at(place: Location) -> list[str]:
             model: type[Section] = LabConfig
         case ("bench",):
             model = BenchConfig
+        case ("discover",):
+            model = DiscoverConfig
         case ("devices", _, "restart"):
             model = RestartConfig
         case _:
@@ -371,14 +437,14 @@ def keys_at(place: Location) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def mistaken_calls(config: LabConfig) -> Iterator[Found]:
+def mistaken_calls(config: LabConfig) -> Iterator[Mistake]:
     """Yield the devices whose class doesn't take these arguments, or whose options contradict one another."""
     for name, entry in config.devices.items():
         try:
             inspect.signature(entry.factory).bind(*entry.arguments, **entry.kwargs)
         except TypeError as error:
             title = getattr(entry.factory, "__name__", repr(entry.factory))
-            yield Found(
+            yield Mistake(
                 ("devices", name, "class"), f"devices.{name}: {title} can't be made with these arguments: {error}"
             )
         except ValueError:  # a class written in C doesn't say what it takes
@@ -386,10 +452,18 @@ def mistaken_calls(config: LabConfig) -> Iterator[Found]:
         try:
             entry.options()
         except (ConfigError, ValueError) as error:
-            yield Found(("devices", name, "restart"), f"devices.{name}.restart: {error}")
+            yield Mistake(("devices", name, "restart"), f"devices.{name}.restart: {error}")
 
 
-def mistaken_addresses(config: LabConfig) -> Iterator[Found]:
+def missing_folders(config: LabConfig, beside: Path) -> Iterator[Mistake]:
+    """Yield the folders of tasks that aren't there."""
+    folders = () if config.discover is None else config.discover.folders
+    for at, folder in enumerate(folders):
+        if not (beside / folder).is_dir():
+            yield Mistake(("discover", "folders", at), f"discover.folders.{at}: there is no folder {beside / folder}")
+
+
+def mistaken_addresses(config: LabConfig) -> Iterator[Mistake]:
     """Yield the addresses that can't be right, and those that two devices have in common."""
     taken: dict[str, str] = {}
     for name, entry in config.devices.items():
@@ -399,12 +473,12 @@ def mistaken_addresses(config: LabConfig) -> Iterator[Found]:
         resource = visa_resource(entry.address)
         if entry.instrument is not None and entry.instrument not in INSTRUMENTS:
             hint = did_you_mean(entry.instrument, list(INSTRUMENTS)) or f"; it has {', '.join(INSTRUMENTS)}"
-            yield Found(place, f"devices.{name}.address: the bench has no {entry.instrument!r}{hint}")
+            yield Mistake(place, f"devices.{name}.address: the bench has no {entry.instrument!r}{hint}")
         elif resource is None and needs_resource(entry):
-            yield Found(place, f"devices.{name}.address: {entry.address!r} is no VISA resource; {EXAMPLES}")
+            yield Mistake(place, f"devices.{name}.address: {entry.address!r} is no VISA resource; {EXAMPLES}")
         elif resource is not None and resource in taken:
             both = f"{taken[resource]!r} and {name!r} are one instrument, {entry.address}"
-            yield Found(place, f"devices.{name}.address: {both}: give it one name, and use that for both")
+            yield Mistake(place, f"devices.{name}.address: {both}: give it one name, and use that for both")
         elif resource is not None:
             taken[resource] = name
 
@@ -467,7 +541,7 @@ class Source:
         lines: dict[Location, int] = {}
         return cls(path, plain(root, (), lines), lines)
 
-    def refusal(self, found: list[Found]) -> ConfigError:
+    def refusal(self, found: list[Mistake]) -> ConfigError:
         """Return the error that tells everything that was found, each with its line."""
         told = sorted((self.line(item.place), item.message) for item in found)
         return ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in told))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from actorlab import ConfigError, DeviceUnavailable
+from actorlab import ConfigError, DeviceUnavailable, Lab
 from actorlab.config import LabConfig, lab_from_yaml, read_lab_file
 from actorlab.simulation import Bench, Laser, Oven
 
@@ -287,3 +290,58 @@ def test_anchors_save_writing_things_twice(tmp_path: Path) -> None:
     config: LabConfig = read_lab_file(file)
     found: list[Any] = [(entry.timeout, entry.address) for entry in config.devices.values()]
     assert found == [(7.0, "bench:laser"), (7.0, "TCPIP::127.0.0.1::5026::SOCKET")]
+
+
+# -- tasks that are looked for
+
+
+TASKS = """
+    from actorlab import task
+    @task
+    def double(number: int) -> int:
+        return 2 * number
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Write a folder of tasks beside the lab's file."""
+    monkeypatch.delenv("ACTORLAB_PATH", raising=False)
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "doubling.py").write_text(dedent(TASKS))
+    yield folder
+    for name in [name for name in sys.modules if quote(str(tmp_path), safe="") in name]:
+        del sys.modules[name]
+
+
+def test_a_lab_knows_the_tasks_that_its_file_says(tmp_path: Path, tasks: Path) -> None:
+    with Lab.from_yaml(written(tmp_path, "discover: {folders: [tasks], required: [double]}\n")) as lab:
+        assert lab.run("double", "21") == 42
+        assert lab.describe_task("double")["place"] == f"{tasks / 'doubling.py'}:3"
+
+
+def test_a_lab_without_what_it_requires_does_not_start(tmp_path: Path, tasks: Path) -> None:
+    (tasks / "broken.py").write_text("def triple(:\n")
+    file = written(tmp_path, "name: lab\ndiscover:\n  folders: [tasks]\n  required: [double, triple]\n")
+    with pytest.raises(ConfigError) as caught:
+        Lab.from_yaml(file)
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path / 'lab.yaml'}:4: discover: required, but not found: triple")
+    assert "broken.py:1: it can't be imported" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("folders:\n    - tasks\n    - tsks", 4, "discover.folders.1: there is no folder"),
+        ("folder: [tasks]", 2, "discover has no key 'folder'; did you mean 'folders'?"),
+        ("entry_points: 3", 2, "discover.entry_points: input should be a valid boolean"),
+        ('names: "("', 2, "discover.names: '(' is no regular expression"),
+    ],
+)
+def test_what_is_wrong_about_discovery_is_said_with_its_line(
+    tmp_path: Path, tasks: Path, text: str, line: int, said: str
+) -> None:
+    assert tasks.is_dir()
+    assert f"lab.yaml:{line}: {said}" in refusal(tmp_path, f"discover:\n  {text}\n")

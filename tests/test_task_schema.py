@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from actorlab.device import Device, DeviceConfig
-from actorlab.discovery.schema import is_device_class, schema_of, schema_of_making
+from actorlab.discovery.device_hints import is_device_class
+from actorlab.discovery.schema import schema_of, schema_of_making
 from actorlab.quantities import Range, Unit
 from actorlab.shared import Shared
 from actorlab.task import task, workflow

@@ -121,6 +121,8 @@ class PlainLines(ResultOnly):
 
     def event(self, event: Event) -> None:
         """Print it."""
+        if event.kind == "closed" and not event.data["left"]:  # all is well
+            return
         said = plain_line(event)
         if event.kind == "step" and self._run is not None and event.subject.startswith(f"{self._run.id}/"):
             step = self._run.steps[int(event.data["index"])]

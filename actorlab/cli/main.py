@@ -22,7 +22,8 @@ app = typer.Typer(
 Program = Annotated[
     str,
     typer.Argument(
-        metavar="FILE[:NAME]", help="A Python file, and the workflow, task or function in it that is meant."
+        metavar="FILE[:NAME]",
+        help="A Python file, and the workflow, task or function in it that is meant; or a NAME that `tasks` lists.",
     ),
 ]
 LabFile = Annotated[
@@ -81,6 +82,24 @@ def graph(
 
     with wrong_use(debug=debug):
         typer.echo(picture(program, lab, parameters or [], output))
+
+
+@app.command()
+def tasks(
+    lab: LabFile = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON, with the schemas of all parameters.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the tasks, workflows and classes of devices that are known by name, and what was skipped, and why.
+
+    They are looked for as the lab's file says under `discover`; else in what is installed and in ACTORLAB_PATH.
+    """
+    from actorlab.cli.cataloguing import list_tasks  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        raise typer.Exit(list_tasks(lab, as_json=json))
 
 
 @app.command()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from actorlab.cli.binding import Binding, bind_parameters, split_parameters
+from actorlab.cli.cataloguing import found_for
 from actorlab.cli.program import lab_file_for, load_program, split_program
 from actorlab.config import LabConfig, read_lab_file
+from actorlab.errors import ConfigError
 from actorlab.task import Task
 
-__all__ = ["Order", "order"]
+__all__ = ["Order", "chosen", "order"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,36 @@ class Order:
     config: LabConfig
 
 
+def chosen(program: str, lab: Path | None) -> tuple[Task[..., Any], Path | None]:
+    """Return the task that is meant, and the lab's file, if there is one: FILE[:NAME], or a name that discovery knows.
+
+    Raises:
+        ConfigError: there is no such file, task, or lab's file; the message says what there is.
+
+    """
+    file, name = split_program(program)
+    if not is_name(program, file):
+        return load_program(file, name), lab_file_for(file, lab)
+    lab_file = lab_file_for(None, lab)
+    found = found_for(lab_file)
+    known = {**found.tasks, **found.workflows}
+    if program not in known:
+        close = difflib.get_close_matches(program, list(known), 1)
+        there = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
+        message = f"there is no file {program}, and no task of that name (`actorlab tasks` lists them); {there}"
+        raise ConfigError(message)
+    return known[program].object, lab_file
+
+
+def is_name(program: str, file: Path) -> bool:
+    """Tell whether a text is the name of a task, and not of a file."""
+    return file.name == program and file.suffix != ".py" and not file.is_file()
+
+
 def order(program: str, lab: Path | None, parameters: list[str]) -> Order:
     """Load a program and its lab's file, and bind the parameters. Raise `ConfigError` if that can't be."""
-    file, name = split_program(program)
     given = split_parameters(parameters)
-    task = load_program(file, name)
-    lab_file = lab_file_for(file, lab)
+    task, lab_file = chosen(program, lab)
     config = LabConfig() if lab_file is None else read_lab_file(lab_file)
     binding = bind_parameters(task, given, {name: entry.factory for name, entry in config.devices.items()})
     return Order(task, binding, config)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from actorlab.arguments import DeviceRef
 from actorlab.cli.binding import bind_parameters, split_parameters
-from actorlab.cli.program import lab_file_for, load_program, split_program
+from actorlab.cli.ordering import chosen
 from actorlab.config import read_lab_file
 from actorlab.drawing import draw
 from actorlab.drawing_svg import graph_svg
@@ -36,12 +36,10 @@ def picture(program: str, lab: Path | None, parameters: list[str], output: Path)
     if output.suffix not in (".svg", ".mmd"):
         message = f"-o {output}: it draws .svg, or .mmd for Mermaid"
         raise ConfigError(message)
-    file, name = split_program(program)
-    task = load_program(file, name)
+    task, lab_file = chosen(program, lab)
     if not isinstance(task, Workflow):
         message = f"{task.name} isn't a workflow, so there is nothing to draw: a task is one step"
         raise ConfigError(message)
-    lab_file = lab_file_for(file, lab)
     devices = None if lab_file is None else {key: item.factory for key, item in read_lab_file(lab_file).devices.items()}
     binding = bind_parameters(task, split_parameters(parameters), devices)
     drawn: dict[str, Any] = {device: DrawnDevice(device) for device in binding.devices}

@@ -87,6 +87,7 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
         with ConfiguredLab(order.config) as lab:
             inbox.put(Opened(lab, lab.events.subscribe(snapshot=False, buffer=MANY)))
             needed = order.binding.devices
+            lab.look_for_tasks()
             watch.refuse_if_interrupted()
             lab.connect([name for name in order.config.devices if name in needed])
             args, kwargs = order.binding.resolved(lab.device)

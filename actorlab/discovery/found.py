@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 from actorlab.device import Configured
 from actorlab.discovery.schema import schema_of, schema_of_making
@@ -125,6 +125,22 @@ class Found:
     problems: tuple[Problem, ...]
     left_out: tuple[LeftOut, ...]
     looked_in: tuple[str, ...]
+
+    def named(self, kind: Kind) -> Mapping[str, Discovered]:
+        """Return what a name of some kind may mean: tasks and workflows share theirs."""
+        return self.devices if kind == "device" else {**self.tasks, **self.workflows}
+
+    def having(self, entry: Discovered) -> Found:
+        """Return this with one more."""
+        match entry.kind:
+            case "task":
+                return replace(self, tasks={**self.tasks, entry.name: entry})
+            case "workflow":
+                return replace(self, workflows={**self.workflows, entry.name: entry})
+            case "device":
+                return replace(self, devices={**self.devices, entry.name: entry})
+            case _:
+                assert_never(entry.kind)
 
     def by_category(self) -> dict[str, list[Discovered]]:
         """Return everything, sorted into its categories."""

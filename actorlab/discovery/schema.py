@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import typing
-from collections.abc import Iterable
-from types import EllipsisType, UnionType
-from typing import Annotated, Any, Final, Union
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, WithJsonSchema
-from pydantic_core import SchemaError
+from pydantic import WithJsonSchema
 
-from actorlab.device import Device
+from actorlab.discovery.device_hints import with_devices
 from actorlab.errors import WorkflowError
-from actorlab.quantities.hints import ABSENT, FOREIGN_ERRORS, Unreadable, is_of, signature_of
-from actorlab.runtime.describe import first_paragraph, parameters_schema, text_of
-from actorlab.shared import SHARED
+from actorlab.quantities.hints import is_of, signature_of
+from actorlab.runtime.describe import first_paragraph, parameters_schema
 from actorlab.task import Task
 
-__all__ = ["is_device_class", "schema_of", "schema_of_making"]
+__all__ = ["schema_of", "schema_of_making"]
 
 Schema = dict[str, Any]
-UNIONS: Final = (Union, UnionType)
 
 
 def schema_of(task: Task[..., Any]) -> Schema:
@@ -78,32 +72,9 @@ def names_device(schema: Any) -> bool:
 def with_devices_named(signature: inspect.Signature) -> inspect.Signature:
     """Return a signature whose hints describe a device by its name and class."""
     parameters = signature.parameters.values()
-    return signature.replace(parameters=[item.replace(annotation=described(item.annotation)) for item in parameters])
-
-
-def described(hint: Any) -> Any:
-    """Return a hint with a description in place of each class of devices, wherever that stands in it."""
-    origin = typing.get_origin(hint)
-    if origin is Annotated:
-        return described_marked(hint)
-    if origin in UNIONS:
-        return Union[tuple(map(described, typing.get_args(hint)))]  # noqa: UP007 - the branches aren't known here
-    if isinstance(origin, type) and issubclass(origin, Iterable) and typing.get_args(hint):
-        inner = tuple([part if isinstance(part, EllipsisType) else described(part) for part in typing.get_args(hint)])
-        return origin[inner]  # type: ignore[index]  # what was subscripted once can be so again
-    return device_named(text_of(hint), hint) if is_device_class(hint) else hint
-
-
-def described_marked(hint: Any) -> Any:
-    """Do the same for ``Shared[Laser]``, for numbers with units, and for hints that only type checkers can read."""
-    unreadable = [item.text for item in hint.__metadata__ if isinstance(item, Unreadable)]
-    if SHARED not in hint.__metadata__:
-        return hint if unreadable else Annotated[(described(hint.__origin__), *hint.__metadata__)]
-    inner = described(hint.__origin__)
-    if unreadable:
-        return device_named(unreadable[0].removeprefix("Shared[").removesuffix("]"), None)
-    # A mark says it of whatever class it is, also of one whose values could be written down.
-    return inner if inner is not hint.__origin__ else device_named(text_of(inner), inner)
+    return signature.replace(
+        parameters=[item.replace(annotation=with_devices(item.annotation, device_named)) for item in parameters]
+    )
 
 
 def device_named(text: str, kind: Any) -> Any:
@@ -112,22 +83,3 @@ def device_named(text: str, kind: Any) -> Any:
     if isinstance(kind, type):
         schema |= {"device": kind.__name__, "class": f"{kind.__module__}:{kind.__qualname__}"}
     return Annotated[Any, WithJsonSchema(schema)]
-
-
-def is_device_class(hint: Any) -> bool:
-    """Tell whether a hint is a class of devices: a `Device`, or what is neither data that JSON has, nor an array."""
-    if not is_of(hint, type) or typing.get_origin(hint) is not None or hint is ABSENT or is_for_data(hint):
-        return False
-    if issubclass(hint, Device):
-        return True
-    try:
-        TypeAdapter[Any](hint)
-    except (SchemaError, *FOREIGN_ERRORS):
-        return True
-    return False
-
-
-def is_for_data(kind: type) -> bool:
-    """Tell whether a class is one of arrays, or a protocol of what can be converted, such as `SupportsFloat`."""
-    is_protocol = getattr(kind, "_is_protocol", False)
-    return hasattr(kind, "__array__") or (is_protocol and all(name.startswith("_") for name in dir(kind)))

@@ -58,6 +58,7 @@ def discover(
     names: str = NAMES,
     required: Iterable[str] = (),
     override: Iterable[str] = (),
+    known: Found | None = None,
 ) -> Found:
     """Find tasks, workflows and device classes by importing the modules they may be in; nothing is kept but the result.
 
@@ -72,7 +73,8 @@ def discover(
     an entry point) by its full name only. Nor is a module that sets ``__actorlab_discover__ = False``, or anything in
     such a package.
 
-    What can't be imported is among the problems, and skipped.
+    What can't be imported is among the problems, and skipped. What is `known` already, from an earlier search, keeps
+    its names in the same way, and is part of the result.
 
     Raises:
         ConfigError: something in `required` isn't there; the message tells where it was looked for, and why it may be
@@ -80,7 +82,7 @@ def discover(
 
     """
     importlib.invalidate_caches()  # files may have come since Python last looked
-    search = Search(Rules(tuple(several(ignore)), rule_for(names), frozenset(several(override))))
+    search = Search(Rules(tuple(several(ignore)), rule_for(names), frozenset(several(override))), known)
     for package in several(packages):
         search.package(package)
     for folder in several(folders):
@@ -129,14 +131,15 @@ class Rules:
 class Search:
     """One discovery on its way."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, known: Found | None) -> None:
         self._rules = rules
         self._modules = Modules()
-        self._runs: dict[str, Discovered] = {}
-        self._devices: dict[str, Discovered] = {}
-        self._problems: dict[Problem, None] = {}
-        self._left_out: dict[LeftOut, None] = {}
-        self._looked_in: dict[str, None] = {}
+        known = known or Found({}, {}, {}, (), (), ())
+        self._runs: dict[str, Discovered] = {**known.tasks, **known.workflows}
+        self._devices: dict[str, Discovered] = dict(known.devices)
+        self._problems: dict[Problem, None] = dict.fromkeys(known.problems)
+        self._left_out: dict[LeftOut, None] = dict.fromkeys(known.left_out)
+        self._looked_in: dict[str, None] = dict.fromkeys(known.looked_in)
 
     def found(self) -> Found:
         """Return what there is."""

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
 from actorlab.errors import ConfigError, NotLeased
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
+from actorlab.runtime.by_name import KnownByName
 from actorlab.runtime.closing import LabEnd
 from actorlab.runtime.decider import Decider
 from actorlab.runtime.devices import Devices
@@ -61,7 +62,7 @@ LOOKING: Final = 5.0
 """So many seconds a look at what the deciding thread knows may take: it never waits, so more would be our bug."""
 
 
-class Lab:
+class Lab(KnownByName):
     """Own devices and run tasks on them; leaving its ``with`` block ends everything in order, safely.
 
     Left normally, it waits for the runs, then disconnects the devices; left by an exception, it cancels the runs first.
@@ -143,8 +144,14 @@ class Lab:
 
     # -- devices
 
-    def add(self, name: str, factory: Callable[P, D], *args: P.args, **kwargs: P.kwargs) -> D:
+    @overload
+    def add(self, name: str, factory: str, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def add(self, name: str, factory: Callable[P, D], *args: P.args, **kwargs: P.kwargs) -> D: ...
+    def add(self, name: str, factory: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any:
         """Add a device: `factory(*args, **kwargs)` makes it, in its own thread. Return its proxy, typed as the device.
+
+        A class that the lab knows may be asked for by its name.
 
         Raises:
             DeviceUnavailable: it didn't connect; the message says why. An `optional` device goes on trying instead.
@@ -152,7 +159,9 @@ class Lab:
 
         """
         self.check_open()
-        return cast("D", self.inventory.add(name, factory, args, kwargs))
+        if isinstance(factory, str):
+            factory = self.catalogue.device_type(factory)
+        return self.inventory.add(name, factory, args, kwargs)
 
     def device(self, name: str) -> Any:
         """Return the proxy of a device by its name.
@@ -227,6 +236,8 @@ class Lab:
     # -- runs
 
     @overload
+    def run(self, function: str, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
     def run(self, function: Callable[P, Awaiting[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def run(self, function: Callable[P, Yielding[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -236,16 +247,20 @@ class Lab:
     def run(self, function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
-    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def run(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any:
         """Run a function, task or workflow on the devices among its arguments, and return its result.
 
-        In a body it is a child run. Ctrl-C cancels the run, waits for its end, and goes on as KeyboardInterrupt.
+        In a body it is a child run. Ctrl-C cancels the run, waits for its end, and goes on as KeyboardInterrupt. A task
+        that the lab knows may be asked for by its name, and then devices by theirs: ``lab.run("sweep", "laser")``.
 
         Raises:
+            ConfigError: there is no such task, or no such device, or an argument doesn't fit; it names them all.
             Exception: what the body raised, with a note that names the run.
             RunCancelled: somebody cancelled it, and its work has stopped.
 
         """
+        if isinstance(function, str):
+            function, args, kwargs = self.catalogue.call(function, args, kwargs)
         scope = current.get()
         if scope is not PLAIN:
             return self._child_of(scope, function, args, kwargs).result()
@@ -261,6 +276,8 @@ class Lab:
         return run.result()
 
     @overload
+    def start(self, function: str, *args: Any, **kwargs: Any) -> Run[Any]: ...
+    @overload
     def start(self, function: Callable[P, Awaiting[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
     @overload
     def start(self, function: Callable[P, Yielding[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
@@ -270,11 +287,13 @@ class Lab:
     def start(self, function: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
     @overload
     def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Run[R]: ...
-    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Run[Any]:
+    def start(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Run[Any]:
         """Start a function, task or workflow on the devices among its arguments, and return its run at once.
 
-        In a body it is a child run.
+        In a body it is a child run. As by `run`, a task and its devices may be asked for by their names.
         """
+        if isinstance(function, str):
+            function, args, kwargs = self.catalogue.call(function, args, kwargs)
         scope = current.get()
         if scope is not PLAIN:
             return self._child_of(scope, function, args, kwargs)
@@ -401,6 +420,8 @@ class Lab:
     # -- services
 
     @overload
+    def serve(self, task: str, *args: Any, **kwargs: Any) -> Service[Any]: ...
+    @overload
     def serve(self, task: Callable[P, Awaiting[R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
     @overload
     def serve(self, task: Callable[P, Yielding[R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
@@ -410,7 +431,7 @@ class Lab:
     def serve(self, task: Callable[P, Runs[R]], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
     @overload
     def serve(self, task: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Service[R]: ...
-    def serve(self, task: Callable[..., Any], *args: Any, **kwargs: Any) -> Service[Any]:
+    def serve(self, task: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Service[Any]:
         """Serve a task that never ends, and return its service at once: it is started again as its policy says.
 
         `task.options(restart=RestartPolicy(…))` says when, how often and how fast; it is told from others by its name.
@@ -423,6 +444,8 @@ class Lab:
 
         """
         self.check_open()
+        if isinstance(task, str):
+            task, args, kwargs = self.catalogue.call(task, args, kwargs)
         return self.lab_actor.services.serve(None, task, args, kwargs)
 
     def group(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -343,3 +344,53 @@ def test_help_imports_no_instrument_drivers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# -- tasks by name
+
+
+@pytest.fixture
+def known_tasks(tmp_path: Path, lab_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the lab's file name a folder with tasks: one that works, one that is broken, one that opts out."""
+    monkeypatch.delenv("ACTORLAB_PATH", raising=False)
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "sweeps.py").write_text(dedent(SWEEP))
+    (folder / "broken.py").write_text("import nothing_that_is_there\n")
+    (folder / "hidden.py").write_text("__actorlab_discover__ = False\n")
+    lab_file.write_text(lab_file.read_text() + "discover: {folders: [tasks], entry_points: false}\n")
+    return folder
+
+
+def test_tasks_lists_what_is_known_by_name_and_what_was_skipped(actorlab: Command, known_tasks: Path) -> None:
+    shown = actorlab("tasks")
+    assert shown.exit_code == 0
+    line = next(line for line in shown.stdout.splitlines() if line.startswith("measure"))
+    assert line.split()[:3] == ["measure", "task", "tasks"]
+    assert "laser: Laser, meter: PowerMeter, currents" in line
+    assert str(known_tasks / "sweeps.py") in line
+    assert "[currents]" in next(line for line in shown.stdout.splitlines() if line.startswith("sweep "))
+    assert re.search(r"error: .*broken\.py:1: it can't be imported, .*nothing_that_is_there", shown.stdout)
+    assert "hidden.py opts out" in shown.stdout
+
+
+def test_tasks_as_json_has_the_schemas(actorlab: Command, known_tasks: Path) -> None:
+    told = json.loads(actorlab("tasks", "--json").stdout)
+    found = {entry["name"]: entry for entry in told["found"]}
+    assert found["measure"]["parameters"]["properties"]["laser"]["device"] == "Laser"
+    assert found["save"]["place"].startswith(str(known_tasks))
+    assert [problem["level"] for problem in told["problems"]] == ["error"]
+
+
+def test_a_task_is_run_by_its_name(actorlab: Command, known_tasks: Path) -> None:
+    assert known_tasks.is_dir()
+    shown = actorlab("run", "sweep", "-p", "currents=10,20", "--quiet")
+    assert (shown.exit_code, "powers.txt" in shown.stdout) == (0, True), shown.output
+
+
+def test_a_name_that_is_neither_a_file_nor_a_task_is_said(actorlab: Command, known_tasks: Path) -> None:
+    assert known_tasks.is_dir()
+    shown = actorlab("run", "swep")
+    assert shown.exit_code == 2
+    assert "there is no file swep, and no task of that name" in shown.stderr
+    assert "did you mean 'sweep'?" in shown.stderr

@@ -650,7 +650,7 @@ def test_how_many_runs_are_kept_must_be_a_whole_number(wrong: Any) -> None:
 
 def starts_that_fail(lab: Lab, lamp: Lamp, gone: Lamp) -> Iterator[Callable[[], object]]:
     """Yield ways to start what can't begin."""
-    yield lambda: lab.start("naps")  # type: ignore[call-overload]  # it is no task
+    yield lambda: lab.start("naps")
     yield lambda: lab.start(naps, gone)
     yield lambda: lab.lease(gone)
     yield lab.lease
