@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     bench_calls,
+    bench_cancel,
     bench_dag,
     bench_direct,
     bench_import,
@@ -11,6 +12,8 @@ from benchmarks import (
     bench_journal,
     bench_runs,
     bench_streams,
+    bench_tasks,
+    bench_waiting,
 )
 from benchmarks.harness import main
 
@@ -22,6 +25,9 @@ if __name__ == "__main__":
         bench_isolation.bench,
         bench_streams.bench,
         bench_runs.bench,
+        bench_tasks.bench,
+        bench_cancel.bench,
+        bench_waiting.bench,
         bench_dag.bench,
         bench_journal.bench,
     )

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan, nan
 from statistics import median
 from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["FULL", "QUICK", "Bench", "Effort", "Row", "Timings", "main", "seconds_each", "take_turns"]
+__all__ = ["FULL", "QUICK", "Bench", "Effort", "Row", "Timings", "absent", "main", "seconds_each", "take_turns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,23 @@ class Row(NamedTuple):
     beside_seconds: float
     ratio: float
     target: float | None
+    unit: str = "s"
+    """Seconds, or bytes ("B")."""
 
     @property
     def verdict(self) -> str:
         """Say whether the target is reached, if there is one."""
-        if self.target is None:
+        if self.target is None or isnan(self.ratio):
             return ""
         return "[green]✓" if self.ratio <= self.target else "[red]missed"
 
 
 Bench = Callable[[Effort], Iterable[Row]]
+
+
+def absent(what: str, beside: str, target: float | None) -> Row:
+    """Return the line for a peer that isn't installed."""
+    return Row(what, nan, beside, nan, nan, target)
 
 
 class Timings(dict[str, list[float]]):
@@ -136,11 +144,17 @@ def rows_on(cores: set[int], bench: Bench, effort: Effort) -> list[Row]:
 
 def add(table: Table, row: Row) -> None:
     """Add a line to the table."""
-    times = in_words(row.seconds), in_words(row.beside_seconds)
     wanted = "" if row.target is None else f"≤ {row.target:g}"
-    table.add_row(row.what, times[0], row.beside, times[1], f"{row.ratio:.2f}", wanted, row.verdict)
+    if isnan(row.ratio):
+        table.add_row(row.what, "", row.beside, "not installed", "", wanted, "")
+        return
+    values = in_words(row.seconds, row.unit), in_words(row.beside_seconds, row.unit)
+    table.add_row(row.what, values[0], row.beside, values[1], f"{row.ratio:.2f}", wanted, row.verdict)
 
 
-def in_words(seconds: float) -> str:
-    """Write a time with a fitting unit."""
+def in_words(value: float, unit: str) -> str:
+    """Write a time or a size with a fitting unit."""
+    if unit == "B":
+        return f"{value:,.0f} B"
+    seconds = value
     return f"{seconds * 1e6:.1f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.0f} ms"  # noqa: PLR2004 - a millisecond

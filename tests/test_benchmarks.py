@@ -21,7 +21,18 @@ def run(*arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["bench_calls", "bench_runs", "bench_dag", "bench_import", "bench_isolation", "bench_journal", "bench_streams"],
+    [
+        "bench_calls",
+        "bench_cancel",
+        "bench_dag",
+        "bench_import",
+        "bench_isolation",
+        "bench_journal",
+        "bench_runs",
+        "bench_streams",
+        "bench_tasks",
+        "bench_waiting",
+    ],
 )
 def test_a_benchmark_prints_its_ratios_next_to_their_targets(name: str) -> None:
     lines = run(f"benchmarks.{name}", "--quick").splitlines()

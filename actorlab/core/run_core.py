@@ -92,6 +92,7 @@ USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
 
 NO_ACTIONS: Final[list[Action]] = []
 NOTHING: Final[Mapping[int, Any]] = {}  # nobody writes to it, as its type says
+EMPTY: Final[dict[Any, Any]] = {}  # nobody writes to it, as no step begins without a lease
 
 
 class Window(NamedTuple):
@@ -188,15 +189,16 @@ class RunCore:
         self._many = spec.plan.size > 1
         self._told = False
         self._countdown = Countdown(spec.plan) if spec.plan.size != 1 else ONE_STEP
-        self._step_states: dict[int, RunState] = {}
-        self._attempts: dict[int, int] = {}
-        self._late: dict[int, None] = {}
-        self._drawn: dict[int, None] = {}
-        self._limiters: dict[int, RestartLimiter] = {}
-        self._active: dict[int, None] = {}
-        self._retrying: dict[int, list[str]] = {}
-        self._standing: dict[int, None] = {}
-        self._undecided: dict[int, BaseException] = {}
+        # Many runs may wait for a lease: `_make_room` makes the dicts of those that have it.
+        self._step_states: dict[int, RunState] = EMPTY
+        self._attempts: dict[int, int] = EMPTY
+        self._late: dict[int, None] = EMPTY
+        self._drawn: dict[int, None] = EMPTY
+        self._limiters: dict[int, RestartLimiter] = EMPTY
+        self._active: dict[int, None] = EMPTY
+        self._retrying: dict[int, list[str]] = EMPTY
+        self._standing: dict[int, None] = EMPTY
+        self._undecided: dict[int, BaseException] = EMPTY
         self._held_back: tuple[int, ...] = ()
         self._children = 0
         self._cleanups = spec.cleanups
@@ -205,7 +207,7 @@ class RunCore:
         self._fenced = False
         self._timeout_at: float | None = None
         self._timeout_left = spec.timeout
-        self._step_clocks: dict[int, float] = {}  # when the time of a step is up; while paused, what is left of it
+        self._step_clocks: dict[int, float] = EMPTY  # when the time of a step is up; while paused, what is left of it
         self._out: list[Action] = NO_ACTIONS
 
     def handle(self, event: Any, now: float, told: bool = True) -> list[Action]:  # noqa: FBT001, FBT002 - on the hot path
@@ -234,9 +236,23 @@ class RunCore:
         del event, now
         self._out.append(ASK_LEASE)
 
+    def _make_room(self) -> None:
+        """Make the dicts in which steps are noted."""
+        self._step_states = {}
+        self._attempts = {}
+        self._late = {}
+        self._drawn = {}
+        self._limiters = {}
+        self._active = {}
+        self._retrying = {}
+        self._standing = {}
+        self._undecided = {}
+        self._step_clocks = {}
+
     def _granted(self, event: Granted, now: float) -> None:
         if self.state is not S.WAITING or self.final is not S.SUCCEEDED:  # stopped meanwhile: it gives the lease back
             return
+        self._make_room()
         self._move(S.RUNNING)
         self._start_clock(now)
         if event.pause:

@@ -13,7 +13,7 @@ from actorlab.runtime.body import Body
 from actorlab.runtime.cell import Cell
 from actorlab.runtime.process_body import check_travels
 from actorlab.runtime.proxy import bind
-from actorlab.runtime.run_actor import ONE, RunActor
+from actorlab.runtime.run_actor import NOTHING, ONE, RunActor
 from actorlab.runtime.work import Work
 from actorlab.task import Task, Workflow, as_task
 from actorlab.unknown import steps_among
@@ -147,7 +147,7 @@ class RunMaker:
             plan=plan,
             cleanups=cleanups,
             cells=cells,
-            shared=frozenset(work.shared),
+            shared=frozenset(work.shared) if work.shared else NOTHING,
             options=options or work.task.options_,
             drawing=drawing,
             parent=parent,

@@ -40,7 +40,7 @@ from actorlab.task import PLAIN_OPTIONS, Options
 from actorlab.unknown import Unknown, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from actorlab.choosing import Late
     from actorlab.core.run_events import Choice
@@ -57,6 +57,8 @@ S = RunState
 monotonic = time.monotonic
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
 RUNS: Final = ("runs",)
+FEW: Final = 8
+"""So many names are looked through as fast as a set of them is asked, and take less memory."""
 BETWEEN_PROGRESS: Final = 0.1
 """Seconds between two events that tell the progress of a run."""
 ONE: Final = Plan(((),))
@@ -162,7 +164,8 @@ class RunActor(Actor):
             self.results[drawing.path] = self.values
         self.stacks: tuple[str, ...] = ()
         self.on_end: Callable[[], None] | None = None
-        self._held = frozenset([cell.name for cell in cells]) if cells else NOTHING
+        names = tuple([cell.name for cell in cells]) if cells else ()
+        self._held: Collection[str] = names if len(names) <= FEW else frozenset(names)
         self._gate: Reply[None] | None = None
         self._loans: Loans | None = None
         self.notes = Notes(options.not_before)
@@ -182,8 +185,9 @@ class RunActor(Actor):
     def _spec(self, plan: Plan) -> RunSpec:
         """Say what the core must know. A step that leases for itself sees to its own retries and timeout."""
         options = self.options
-        if plan is ONE and not self.cells and options is PLAIN_OPTIONS and self.work[0].drawing is None:
-            return RunSpec(plan, self.lab.cancel_grace)
+        safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
+        if plan is ONE and options is PLAIN_OPTIONS and self.work[0].drawing is None:
+            return RunSpec(plan, self.lab.cancel_grace, devices=safe)
         units: dict[int, None] = {}
         retries: dict[int, RestartPolicy] = {}
         timeouts: dict[int, float] = {}
@@ -203,7 +207,6 @@ class RunActor(Actor):
                 retries[step] = retry_policy(its)
             if its.timeout is not None and self.drawing is not None:
                 timeouts[step] = its.timeout
-        safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
         return RunSpec(
             plan, self.lab.cancel_grace, options.timeout, retries, timeouts, units, len(self.cleanups), safe,
             options.keep_going, NO_WINDOWS if self.drawing is None else windows_of(self.drawing), asking,

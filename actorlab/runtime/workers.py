@@ -24,6 +24,8 @@ PATIENCE: Final = 0.001
 """If all threads are busy and none has taken a job for so many seconds, some are added: one, then two, then four, …"""
 AT_ONCE: Final = 64
 """… so many at most at one look."""
+LATE_LOOKS: Final = 8
+"""A look that comes late counts for less: where the machine is busy more threads make it only worse."""
 IN_A_ROW: Final = 16
 """So many ends of jobs are looked at before other messages get a turn."""
 KEPT: Final = 8
@@ -49,6 +51,8 @@ class Workers:
         self._told = False
         self._armed = False
         self._seen = 0
+        self._due = 0.0
+        self._doubts = 0
         self._more = 1
         self._size = 0
         self._count = 0
@@ -81,9 +85,9 @@ class Workers:
         self._armed = True
         if not self._size:
             self._add()
-        self._seen = self._finished
         self._more = 1
-        self._decider.after(PATIENCE, self._look)
+        self._doubts = 0
+        self._look_later()
 
     def _spare(self, _: Any) -> None:
         """Let one of the idle threads go, if there are many."""
@@ -105,6 +109,8 @@ class Workers:
         """Take the reports that are there; what their threads had sent before them is handled before them."""
         self._told = False
         reports = [self._reports.popleft() for _ in range(min(len(self._reports), IN_A_ROW))]
+        self._unfinished -= len(reports)
+        self._finished += len(reports)
         if self._decider.has_mail:
             self._decider.post(self._end_jobs, reports)
         else:
@@ -113,9 +119,8 @@ class Workers:
             self._told = True
             self._decider.post(self._jobs_ended)
 
-    def _end_jobs(self, reports: list[Report | None]) -> None:
-        self._unfinished -= len(reports)
-        self._finished += len(reports)
+    @staticmethod
+    def _end_jobs(reports: list[Report | None]) -> None:
         for report in reports:
             if report is not None:
                 report[0](report[1])
@@ -142,15 +147,28 @@ class Workers:
         return [thread for thread in list(self._threads) if thread.is_alive() and thread is not me]
 
     def _look(self, _: Any) -> None:
-        if self._jobs.empty() or self._closed:
+        waiting, ended = self._jobs.qsize(), len(self._reports)
+        if not waiting or self._closed:
             self._armed = False
             return
-        if self._finished == self._seen and self._unfinished - self._jobs.qsize() >= self._size:
-            for _new in range(min(self._jobs.qsize(), self._more)):
+        if self._finished + ended != self._seen or self._unfinished - ended - waiting < self._size:
+            self._doubts = 0
+        elif self._sure():
+            for _new in range(min(waiting, self._more)):
                 self._add()
             self._more = min(2 * self._more, AT_ONCE)
-        self._seen = self._finished
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self._seen = self._finished + len(self._reports)
+        self._due = monotonic() + PATIENCE
         self._decider.after(PATIENCE, self._look)
+
+    def _sure(self) -> bool:
+        """Tell whether the threads are busy: one look says so if it comes in time, else the machine may be."""
+        late = monotonic() - self._due > PATIENCE
+        self._doubts += 1 if late else LATE_LOOKS
+        return self._doubts >= LATE_LOOKS
 
     def _add(self) -> None:
         self._size += 1
