@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from actorlab.encoding import frames
 from actorlab.encoding.refusing import Unreadable, article, class_of, refuse
 
 if TYPE_CHECKING:
@@ -218,6 +219,12 @@ KINDS: Final[tuple[tuple[str, str, Callable[[Writer, Any], Any]], ...]] = (
     ("pydantic", "BaseModel", model),
     ("pint", "Quantity", quantity),
     ("pint", "Unit", unit),
+    *[
+        ("pandas", name, frames.written)
+        for name in ("DataFrame", "Series", "Index", "Timestamp", "Timedelta", "Interval")
+    ],
+    ("pandas._libs.tslibs.nattype", "NaTType", frames.written),
+    ("pandas._libs.missing", "NAType", frames.written),
 )
 READERS: Final[dict[str, Callable[[Reader, dict[str, Any]], Any]]] = {
     "ndarray": read_array,
@@ -225,4 +232,5 @@ READERS: Final[dict[str, Callable[[Reader, dict[str, Any]], Any]]] = {
     "quantity": read_quantity,
     "unit": lambda _, tree: unit_of(tree["unit"]),
     "model": read_model,
+    **dict.fromkeys(("frame", "series", "index", "missing", "timestamp", "span"), frames.read),
 }

@@ -32,7 +32,7 @@ from actorlab.journal.lock import Holder
 from actorlab.journal.opening import Opening
 
 if TYPE_CHECKING:
-    from actorlab.journal.reader import Durations, JournalReader, KeptDevice, KeptEvent, KeptRun, Recorded
+    from actorlab.journal.reader import Durations, JournalReader, KeptDevice, KeptEvent, KeptRows, KeptRun, Recorded
 
 __all__ = [
     "Blob",
@@ -42,6 +42,7 @@ __all__ = [
     "JournalReader",
     "KeptDevice",
     "KeptEvent",
+    "KeptRows",
     "KeptRun",
     "Opening",
     "Recorded",

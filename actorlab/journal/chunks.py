@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
@@ -20,6 +21,7 @@ __all__ = [
     "RowTuple",
     "events_from",
     "joined",
+    "merged",
     "rows_chunk",
     "rows_from",
 ]
@@ -131,12 +133,48 @@ def little_endian(numbers: array[Any]) -> bytes:
     return numbers.tobytes()
 
 
+def merged(chunks: Sequence[tuple[str, bytes]]) -> list[tuple[list[int], str, bytes]]:
+    """Put chunks with the same columns together; return which they were, and the head and data of each new one.
+
+    Values are neither read nor made: their classes may not even be there.
+    """
+    heads = [json.loads(head) for head, _ in chunks]
+    alike: dict[str, list[int]] = {}
+    for place, head in enumerate(heads):
+        kinds = [column[:2] for column in head["columns"]]
+        alike.setdefault(json.dumps([head["body"], head["names"], kinds]), []).append(place)
+    return [(places, *one_chunk([(heads[place], chunks[place][1]) for place in places])) for places in alike.values()]
+
+
+def one_chunk(parts: list[tuple[Any, bytes]]) -> tuple[str, bytes]:
+    """Join chunks of the same columns."""
+    head = parts[0][0]
+    pieces = zip(*[views_of(each, data) for each, data in parts], strict=True)
+    columns = [one_column(kind, list(piece)) for (kind, _, _), piece in zip(head["columns"], pieces, strict=True)]
+    heads = [(kind, unit, len(data)) for (kind, unit, _), data in zip(head["columns"], columns, strict=True)]
+    text = json.dumps({**head, "columns": heads}, separators=(",", ":"))
+    return text, b"".join(columns)
+
+
+def one_column(kind: str, pieces: list[memoryview]) -> bytes:
+    """Join the parts of a column."""
+    if kind != "json":
+        return b"".join(pieces)
+    values = itertools.chain.from_iterable(json.loads(bytes(piece)) for piece in pieces)
+    return json.dumps(list(values), separators=(",", ":")).encode()
+
+
+def views_of(head: Any, data: bytes) -> list[memoryview]:
+    """Return where each column of a chunk lies."""
+    ends = itertools.accumulate((column[-1] for column in head["columns"]), initial=0)
+    return [memoryview(data)[begin:end] for begin, end in itertools.pairwise(ends)]
+
+
 def rows_from(text: str, data: bytes, resolve: Resolve = imported) -> Columns:
     """Read recorded rows again."""
     head = json.loads(text)
-    kinds, units, sizes = zip(*head["columns"], strict=True)
-    ends = itertools.accumulate(sizes, initial=0)
-    views = [memoryview(data)[begin:end] for begin, end in itertools.pairwise(ends)]
+    kinds, units, _ = zip(*head["columns"], strict=True)
+    views = views_of(head, data)
     numbers, times, *columns = [unpacked(kind, view, resolve) for kind, view in zip(kinds, views, strict=True)]
     names = head["names"]
     told = {name: unit for name, unit in zip(names, units[2:], strict=True) if unit}

@@ -54,6 +54,8 @@ class Group:
         self.devices: dict[str, dict[str, Any]] = {}
         self.took: dict[tuple[str, str], list[float]] = {}
         self.answers: list[dict[str, Any]] = []
+        self.small: dict[str, list[int]] = {}
+        """Where the small chunks of rows of each run begin."""
         self.waiting: list[Written] = []
         self._row_count = row_count
         self.encoder = encoder

@@ -17,10 +17,11 @@ from actorlab.journal import schema
 from actorlab.journal.asking import put_request, wait_for_answer
 from actorlab.journal.chunks import Recorded, events_from, joined, rows_from
 from actorlab.journal.database import Database, begin_or_check, place_of
+from actorlab.journal.kept_rows import KeptRows
 from actorlab.journal.lock import Holder, held, holder_of
 from actorlab.journal.opening import Opening, opening_from, user
 
-__all__ = ["Durations", "JournalReader", "KeptDevice", "KeptEvent", "KeptRun", "Recorded"]
+__all__ = ["Durations", "JournalReader", "KeptDevice", "KeptEvent", "KeptRows", "KeptRun", "Recorded"]
 
 
 def check_version(database: Database) -> None:
@@ -203,11 +204,13 @@ class JournalReader:
         asked = sa.select(table.c.columns, table.c.data).where(table.c.run == run).order_by(table.c.first)
         return joined([rows_from(columns, data, self._resolve) for columns, data in self._all(asked)])
 
+    def rows(self, run: str) -> KeptRows:
+        """Return the rows that a run has recorded, one by one: few of them are in memory at a time."""
+        return KeptRows(self._database, run, self._resolve)
+
     def count_recorded(self, run: str) -> int:
         """Return how many rows a run has recorded so far."""
-        table = schema.rows
-        asked = sa.select(sa.func.coalesce(sa.func.sum(table.c.count), 0)).where(table.c.run == run)
-        return int(self._all(asked)[0][0])
+        return len(self.rows(run))
 
     def blob(self, sha256: str) -> Any:
         """Return a large value by its digest.

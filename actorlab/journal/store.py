@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from actorlab.encoding import dumps
 from actorlab.errors import JournalError
 from actorlab.journal import schema
-from actorlab.journal.chunks import Encoder, rows_chunk
+from actorlab.journal.chunks import Encoder, merged, rows_chunk
 from actorlab.journal.database import Database, clear
 from actorlab.journal.group import Group, Item
 from actorlab.journal.lock import in_use
@@ -29,6 +29,11 @@ REMEMBERED: Final = 64
 """So many of the latest durations are kept of each task on each devices."""
 MANY: Final = 10_000
 """So many digests of large values are remembered as written."""
+FEW: Final = 64
+"""A chunk of less rows is small."""
+TOGETHER: Final = 256
+"""So many small chunks of a run are put together."""
+ROW_COLUMNS: Final = ("run", "first", "last", "count", "columns", "data")
 LOCK: Final = zlib.crc32(b"actorlab journal")
 
 
@@ -42,6 +47,8 @@ class Store:
         """Of the last event on disk."""
         self._connection: sa.Connection | None = None
         self._row_counts: dict[str, int] = {}
+        self._small: dict[str, list[int]] = {}
+        """Where the small chunks of rows of each run begin."""
         self._durations: dict[tuple[str, str], tuple[int, deque[float]]] = {}
         self._written_blobs: set[str] = set()
         self._commits = 0
@@ -177,12 +184,14 @@ class Store:
         self.number = group.number
         self._row_counts |= group.row_counts
         self._durations |= group.durations
+        self._small |= group.small
         if len(self._written_blobs) > MANY:
             self._written_blobs.clear()
         self._written_blobs |= group.encoder.blobs.keys()
         for run, change in group.changed.items():
             if change["ended"] is not None:
                 self._row_counts.pop(run, None)
+                self._small.pop(run, None)
         return group
 
     def _put(self, connection: sa.Connection, group: Group) -> None:
@@ -209,14 +218,32 @@ class Store:
             connection.execute(CHANGE, [renamed(change) for change in group.changed.values()])
         for (run, body, names), mine in group.rows.items():
             columns, data = rows_chunk(body, names, mine)
-            connection.execute(sa.insert(schema.rows), {
-                "run": run, "first": mine[0][0], "last": mine[-1][0], "count": len(mine), "columns": columns,
-                "data": data,
-            })  # fmt: skip
+            values = (run, mine[0][0], mine[-1][0], len(mine), columns, data)
+            connection.execute(sa.insert(schema.rows), dict(zip(ROW_COLUMNS, values, strict=True)))
+            if len(mine) < FEW:
+                group.small.setdefault(run, []).append(mine[0][0])
+        self._put_together(connection, group)
         if group.devices:
             self._upsert(connection, schema.devices, list(group.devices.values()))
         if group.answers:
             connection.execute(ANSWER, group.answers)
+
+    def _put_together(self, connection: sa.Connection, group: Group) -> None:
+        """Make fewer chunks of the many small ones of a run that records slowly: else reading would take long."""
+        table = schema.rows
+        for run, new in group.small.items():
+            small = [*self._small.get(run, ()), *new]
+            if len(small) >= TOGETHER:
+                mine = sa.and_(table.c.run == run, table.c.first.in_(small))
+                asked = sa.select(table.c.first, table.c.last, table.c["count"], table.c.columns, table.c.data)
+                found: list[Any] = list(connection.execute(asked.where(mine).order_by(table.c.first)))
+                connection.execute(sa.delete(table).where(mine))
+                for places, columns, data in merged([(head, packed) for *_, head, packed in found]):
+                    firsts, lasts, counts, *_ = zip(*[found[place] for place in places], strict=True)
+                    values = (run, min(firsts), max(lasts), sum(counts), columns, data)
+                    connection.execute(sa.insert(table), dict(zip(ROW_COLUMNS, values, strict=True)))
+                small = []
+            group.small[run] = small
 
     def _put_blobs(self, connection: sa.Connection, encoder: Encoder) -> None:
         blobs = [blob for key, blob in encoder.blobs.items() if key not in self._written_blobs]

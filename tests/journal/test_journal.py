@@ -233,3 +233,40 @@ def test_importing_the_journal_imports_no_database() -> None:
     program = f"import sys, actorlab.journal; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout.strip() == "[]"
+
+
+def test_rows_are_read_one_by_one_with_their_units_and_in_their_order(where: str | Path) -> None:
+    units: Any = importlib.import_module("pint").get_application_registry()
+    with Journal.open(where) as journal:
+        for number in range(300):
+            body = f"b{number % 3}"
+            journal.record("a#1", body, {"n": number, "at": units.Quantity(float(number), "nm")}, float(number))
+            if number % 100 == 0:
+                journal.flush()
+        journal.flush()
+        with journal.reader() as reader:
+            rows = reader.rows("a#1")
+            assert len(rows) == 300
+            found = list(rows)
+    assert [row.values["n"] for row in found] == list(range(300))
+    assert [row.body for row in found[:4]] == ["b0", "b1", "b2", "b0"]
+    assert found[7].time == 7.0
+    assert found[7].values["at"] == units.Quantity(7.0, "nm")
+
+
+def test_rows_that_come_slowly_are_put_together(where: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorlab.journal.store.TOGETHER", 20)
+    expected: list[Any] = []
+    with Journal.open(where) as journal:
+        for number in range(100):
+            values = {"n": number, "t": ("x", number)} if number % 3 else {"n": number / 2}
+            expected.append(values)
+            journal.record("a#1", "b", values, 0.0)
+            journal.flush()
+        with journal.reader() as reader:
+            assert [row.values for row in reader.rows("a#1")] == expected
+            assert reader.recorded("a#1").columns["n"] == [values["n"] for values in expected]
+            with reader._database.transaction() as connection:
+                chunks = connection.exec_driver_sql("SELECT count(*) FROM rows").scalar()
+    assert chunks is not None
+    assert chunks <= 30
