@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
@@ -13,6 +14,7 @@ from actorlab.journal import Journal, freeze
 from actorlab.references import reference_of
 from actorlab.replay import written_spec
 from actorlab.runtime.asked import asked_for
+from actorlab.runtime.provenance import Provenance
 from actorlab.runtime.told_cores import ToldGroup, ToldLeaseTable, ToldRunCore, ToldSupervision
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Journalling:
             where, lab=lab.name, durable=durable, on_trouble=self.troubled, on_recovered=self.recovered
         )
         self.append = self.journal.append
+        self.provenance = Provenance(lab, self.append)
         self._note_interrupted()
 
     def _note_interrupted(self) -> None:
@@ -104,7 +107,13 @@ class Journalling:
 
     def asked(self, work: Work, steps: Sequence[Work]) -> dict[str, Any]:
         """Write down what a run is asked to do, as it is now; in the thread of whoever asks."""
-        return asked_for(work, steps)
+        told = asked_for(work, steps)
+        if not self.provenance.is_known(told["file"]):
+            self._lab.decider.post(self._look_at_source, told["file"])
+        return told
+
+    def _look_at_source(self, file: str) -> None:
+        self._lab.workers.put(partial(self.provenance.look_at_source, file))
 
     def record(self, body: Body, row: Row) -> None:
         """Keep a row that a body has recorded; in its thread."""

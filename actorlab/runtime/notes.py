@@ -68,8 +68,18 @@ class Notes:
     """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
 
     __slots__ = (
-        "began", "ended", "parameters", "progress", "questions", "records", "retry_waits", "telling", "told",
-        "waits_for", "waits_until",
+        "began",
+        "devices",
+        "ended",
+        "parameters",
+        "progress",
+        "questions",
+        "records",
+        "retry_waits",
+        "telling",
+        "told",
+        "waits_for",
+        "waits_until",
     )  # fmt: skip
 
     def __init__(self, waits_until: When | None) -> None:
@@ -79,6 +89,8 @@ class Notes:
         self.retry_waits: dict[int, str] = {}
         """The devices that a step which is to be tried again waits for."""
         self.waits_until = waits_until
+        self.devices: dict[str, Any] = {}
+        """What its devices said of themselves before it began."""
         self.waits_for = ""
         """What it waits for before it asks for its lease."""
         self.told: dict[int, Progress] = {}

@@ -78,6 +78,14 @@ class Run(Generic[R]):
         return Dataset(self.supervisor.records(), lambda: about(self))
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """Return what the run's devices said of themselves before it began, if its lab keeps a journal.
+
+        For each device its class and its settings: the answers to all queries without arguments, `identify` among them.
+        """
+        return dict(self.supervisor.notes.devices)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that the run's bodies have declared, with their present values."""
         return dict(self.supervisor.parameters.values)

@@ -436,7 +436,15 @@ class RunActor(Actor):
 
     def granted(self, pause: str | None = None) -> None:
         """Hear that the lease is there, and maybe why the run has to begin paused."""
-        self.on(ev.Granted(pause or ""))
+        if self.journal is not None and self.cells and not self.borrows and not self.service:
+            look = self.journal.provenance.look_at_devices
+            self.lab.workers.put(partial(look, self, pause or ""))
+        else:
+            self.looked(pause or "")
+
+    def looked(self, pause: str) -> None:
+        """Begin, as the devices have said how they stand."""
+        self.on(ev.Granted(pause))
 
     def refused(self, error: BaseException) -> None:
         """Hear that it can't be had."""

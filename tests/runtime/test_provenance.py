@@ -1,0 +1,140 @@
+"""A journal knows from which source a run comes, and what its devices said of themselves before it began."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from actorlab import Device, Lab, RunCancelled, RunState, query, spawn
+from actorlab.journal import JournalReader
+
+BOUND = 10
+
+
+class Laser(Device):
+    """A device with settings."""
+
+    def __init__(self) -> None:
+        self.power = 0.0
+        self.hangs = threading.Event()
+
+    @query
+    def identify(self) -> str:
+        return "laser 7"
+
+    @query
+    def wavelength(self) -> float:
+        return 1550.0
+
+    @query
+    def broken(self) -> float:
+        text = "no such register"
+        raise ValueError(text)
+
+    @query
+    def at(self, channel: int) -> int:
+        return channel
+
+    def set_power(self, power: float) -> None:
+        self.power = power
+
+
+def brighten(laser: Laser) -> None:
+    laser.set_power(5.0)
+
+
+def outer(laser: Laser) -> None:
+    spawn(brighten, laser).result()
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def test_the_settings_of_its_devices_are_those_before_the_run_began(where: Path) -> None:
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Laser)
+        run = lab.start(brighten, laser)
+        run.result(BOUND)
+    told = run.provenance["laser"]
+    assert told["class"].endswith(":Laser")
+    assert told["settings"]["identify"] == "laser 7"
+    assert told["settings"]["wavelength"] == 1550.0
+    assert told["settings"]["power"] == 0.0
+    assert "at" not in told["settings"]
+    assert told["settings"]["broken"] == {"error": "ValueError: no such register"}
+    with JournalReader.open(where) as reader:
+        (kept,) = reader.events(run.id, kinds=["devices"])
+    assert kept.payload["laser"]["settings"]["wavelength"] == 1550.0
+
+
+def test_a_child_run_uses_devices_of_which_its_parent_knows(where: Path) -> None:
+    with Lab(journal=where) as lab:
+        run = lab.start(outer, lab.add("laser", Laser))
+        run.result(BOUND)
+        assert run.provenance
+        assert not run.children[0].provenance
+
+
+def test_the_source_is_told_once_with_its_digest(where: Path) -> None:
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Laser)
+        for _ in range(3):
+            lab.run(brighten, laser)
+    with JournalReader.open(where) as reader:
+        (kept,) = reader.events("", kinds=["source"])
+    assert kept.payload["file"] == __file__
+    assert kept.payload["sha256"] == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+class Slow(Laser):
+    """A device one of whose queries never ends by itself."""
+
+    @query
+    def never(self) -> None:
+        asked.set()
+        self.hangs.wait(BOUND)
+
+    def interrupt(self) -> None:
+        self.hangs.set()
+
+    def resync(self) -> None:
+        self.hangs.clear()
+
+
+asked = threading.Event()
+
+
+def test_a_device_that_does_not_say_in_time_holds_nobody_up_for_long(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorlab.runtime.provenance.PATIENCE", 0.1)
+    with Lab(journal=where) as lab:
+        run = lab.start(brighten, lab.add("laser", Slow))
+        run.result(BOUND)
+    assert run.provenance["laser"]["settings"]["never"] == {"error": "no answer within 0.1 s"}
+
+
+def test_a_run_that_is_cancelled_meanwhile_never_begins(where: Path) -> None:
+    asked.clear()
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Slow)
+        run = lab.start(brighten, laser)
+        assert asked.wait(BOUND)
+        run.cancel("not now")
+        with pytest.raises(RunCancelled, match="not now"):
+            run.result(BOUND)
+        assert run.state is RunState.CANCELLED
+        assert laser.power == 0.0
+        lab.run(brighten, laser)
+
+
+def test_a_lab_without_a_journal_asks_nothing() -> None:
+    with Lab() as lab:
+        run = lab.start(brighten, lab.add("laser", Laser))
+        run.result(BOUND)
+        assert run.provenance == {}
