@@ -15,6 +15,7 @@ from actorlab.references import reference_of
 from actorlab.replay import written_spec
 from actorlab.runtime.asked import asked_for
 from actorlab.runtime.provenance import Provenance
+from actorlab.runtime.requests import Requests
 from actorlab.runtime.told_cores import ToldGroup, ToldLeaseTable, ToldRunCore, ToldSupervision
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ class Journalling:
         self._lab = lab
         self._groups = itertools.count(1)
         self._trouble: JournalError | None = None
+        requests = Requests(lab, lambda: self.journal)
         self.journal = Journal.open(
-            where, lab=lab.name, durable=durable, on_trouble=self.troubled, on_recovered=self.recovered
-        )
+            where, lab=lab.name, durable=durable, on_trouble=self.troubled, on_recovered=self.recovered,
+            on_request=requests.take,
+        )  # fmt: skip
         self.append = self.journal.append
         self.provenance = Provenance(lab, self.append)
         self._note_interrupted()
