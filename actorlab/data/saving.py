@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from actorlab.data.surroundings import surroundings
 from actorlab.data.writing import replacing
 from actorlab.encoding import Resolve, decode, encode, imported
 from actorlab.errors import ConfigError, EncodingError
@@ -41,6 +40,8 @@ def save(path: PathLike, data: Any, *, overwrite: bool = False, **metadata: Any)
         FileExistsError: there is such a file, and `overwrite` isn't said.
 
     """
+    from actorlab.data.surroundings import surroundings  # noqa: PLC0415 - looking for versions takes long to import
+
     path = Path(path)
     write, _ = format_of(path)
     about = {**surroundings(), **metadata}

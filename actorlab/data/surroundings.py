@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any, Final
 
-__all__ = ["git_state", "surroundings"]
+__all__ = ["git_state", "surroundings", "version_of"]
 
 PACKAGES: Final = ("actorlab", "numpy", "pandas", "pint", "xarray", "h5py", "pyvisa", "qcodes", "pymeasure")
 """Their versions are told, if they are in use."""
@@ -51,11 +51,16 @@ def versions() -> dict[str, str]:
     found: dict[str, str] = {}
     for package in PACKAGES:
         if package in sys.modules:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:  # it runs from a folder, without being installed
-                found[package] = "unknown"
+            found[package] = version_of(package)
     return found
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package; one that runs from a folder, without being installed, has none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from actorlab.encoding import Resolve, dumps, imported, loads
+from actorlab.encoding import Resolve, decode, dumps, encode, imported, loads
 from actorlab.journal.freezing import Blob, freeze
 
 __all__ = [
@@ -193,7 +193,10 @@ def unpacked(kind: str, data: memoryview, resolve: Resolve) -> list[Any]:
 
 
 class Recorded(NamedTuple):
-    """The recorded rows of a run, in their order; a value that a row hasn't got is None."""
+    """The recorded rows of a run, in their order; a value that a row hasn't got is None.
+
+    The values of a name in `units` are magnitudes in that unit; where the unit changed on the way they are quantities.
+    """
 
     times: list[float]
     """In seconds since 1970."""
@@ -209,11 +212,14 @@ class Recorded(NamedTuple):
 def joined(chunks: list[Columns]) -> Recorded:
     """Put the rows of several chunks together, in the order of their numbers."""
     names = dict.fromkeys(name for chunk in chunks for name in chunk.values)
-    units = {name: unit for chunk in chunks for name, unit in chunk.units.items()}
+    told = {name: {chunk.units.get(name, "") for chunk in chunks if name in chunk.values} for name in names}
+    units = {name: next(iter(found)) for name, found in told.items() if len(found) == 1 and "" not in found}
     numbers = list(itertools.chain.from_iterable(chunk.numbers for chunk in chunks))
     times = list(itertools.chain.from_iterable(chunk.times for chunk in chunks))
     bodies = list(itertools.chain.from_iterable([chunk.body] * len(chunk.numbers) for chunk in chunks))
-    columns = {name: list(itertools.chain.from_iterable(part(chunk, name) for chunk in chunks)) for name in names}
+    columns = {
+        name: list(itertools.chain.from_iterable(part(chunk, name, units) for chunk in chunks)) for name in names
+    }
     if all(one < other for one, other in itertools.pairwise(numbers)):
         return Recorded(times, bodies, columns, units)
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
@@ -224,6 +230,11 @@ def joined(chunks: list[Columns]) -> Recorded:
     return Recorded(sort(times), sort(bodies), {name: sort(column) for name, column in columns.items()}, units)
 
 
-def part(chunk: Columns, name: str) -> list[Any]:
-    """Return a column of a chunk."""
-    return chunk.values.get(name) or [None] * len(chunk.numbers)
+def part(chunk: Columns, name: str, units: dict[str, str]) -> list[Any]:
+    """Return a column of a chunk: quantities, where not all chunks have them in one unit."""
+    values = chunk.values.get(name) or [None] * len(chunk.numbers)
+    unit = chunk.units.get(name)
+    if unit is None or name in units:
+        return values
+    trees = [{"$": "quantity", "magnitude": encode(value), "unit": unit} for value in values]
+    return [decode(tree, lenient=True) for tree in trees]

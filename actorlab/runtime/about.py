@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ __all__ = ["about"]
 
 def about(run: Run[Any]) -> dict[str, Any]:
     """Return the names and values that stand with exported data."""
+    from actorlab.data.surroundings import version_of  # noqa: PLC0415 - looking for versions takes long to import
+
     actor = run.supervisor
     return {
         "run": run.id,
@@ -26,7 +27,7 @@ def about(run: Run[Any]) -> dict[str, Any]:
         "lab": actor.lab.name,
         "devices": list(run.devices),
         "parameters": run.parameters,
-        "actorlab": version("actorlab"),
+        "actorlab": version_of("actorlab"),
     }
 
 

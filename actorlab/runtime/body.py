@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actorlab.body_kinds import progress_in
 from actorlab.core.progress import PhaseProgress
+from actorlab.data.rows import as_now
 from actorlab.errors import (
     Cancelled,
     DeviceBusy,
@@ -312,7 +313,7 @@ class Body(Scope):
 
     def record(self, values: dict[str, Any], at: float | None = None) -> None:
         """Keep a row of what was measured, now or at a time (seconds since 1970)."""
-        row = self.actor.records().add(self.name, values, at)
+        row = self.actor.records().add(self.name, as_now(values), at)
         if self.actor.journal is not None:
             self.actor.journal.record(self, row)
 

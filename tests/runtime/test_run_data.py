@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+import pint
 
 from actorlab import Lab, parameter, record, task, workflow
 from actorlab.core.run_state import RunState
+
+UNITS: Any = pint.application_registry
 
 
 def sweep(points: int) -> int:
@@ -83,6 +87,27 @@ def test_the_data_of_a_run_that_goes_on_can_be_exported(tmp_path: Path) -> None:
         go_on.set()
         run.result()
         assert data.column("a") == [1, 2]
+
+
+def test_what_was_recorded_stays_as_it_was() -> None:
+    def reuse() -> None:
+        frame, trace, limits = np.zeros(3), [0.0], {"low": [0]}
+        for number in range(3):
+            frame += 1
+            trace[0] = number
+            limits["low"][0] = number
+            record(frame=frame, trace=trace, limits=limits, both=(trace, frame), length=frame * UNITS.nm)
+        frame[:] = -1
+
+    with Lab() as lab:
+        run = lab.start(reuse)
+        run.result()
+        data = run.data
+    assert [value.tolist() for value in data.column("frame")] == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+    assert data.column("trace") == [[0], [1], [2]]
+    assert data.column("limits") == [{"low": [0]}, {"low": [1]}, {"low": [2]}]
+    assert [both[1].tolist() for both in data.column("both")] == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+    assert data.to_xarray()["length"].to_numpy()[2].tolist() == [3, 3, 3]
 
 
 def test_a_run_that_recorded_nothing_has_an_empty_table() -> None:
