@@ -116,7 +116,7 @@ class ConfiguredLab(Lab):
             self.bench.start()
         super().__init__(
             config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits,
-            keep_finished=config.keep_finished,
+            keep_finished=config.keep_finished, processes=config.processes,
         )  # fmt: skip
 
     def look_for_tasks(self) -> None:
@@ -383,6 +383,7 @@ class LabConfig(Section):
     max_runs: Annotated[int, Field(gt=0)] | None = None
     limits: dict[str, Annotated[int, Field(gt=0)]] = {}
     keep_finished: Annotated[int, Field(gt=0)] = 1000
+    processes: Annotated[int, Field(gt=0)] | None = None
     bench: BenchConfig = BenchConfig()
     discover: DiscoverConfig | None = None
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}

@@ -10,6 +10,7 @@ from benchmarks import (
     bench_import,
     bench_isolation,
     bench_journal,
+    bench_processes,
     bench_runs,
     bench_streams,
     bench_tasks,
@@ -30,4 +31,5 @@ if __name__ == "__main__":
         bench_waiting.bench,
         bench_dag.bench,
         bench_journal.bench,
+        bench_processes.bench,
     )

@@ -28,6 +28,7 @@ def run(*arguments: str) -> str:
         "bench_import",
         "bench_isolation",
         "bench_journal",
+        "bench_processes",
         "bench_runs",
         "bench_streams",
         "bench_tasks",

@@ -202,6 +202,7 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
             id="wrong number",
         ),
         pytest.param("max_runs: 0", 1, "max_runs: input should be greater than 0, not 0", id="number of the lab"),
+        pytest.param("processes: 0", 1, "processes: input should be greater than 0, not 0", id="number of processes"),
         pytest.param("devices: [laser]", 1, "devices: input should be a valid dictionary, not ['laser']", id="a list"),
         pytest.param(
             f"devices:\n  {LASER}\n  laser: {{}}",

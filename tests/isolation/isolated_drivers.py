@@ -400,6 +400,11 @@ def meter_with(offset: float, *, more: float) -> Meter:
     return Meter(offset + more)
 
 
+def meter_of(samples: bytes) -> Meter:
+    """Make a meter of something large."""
+    return Meter(float(len(samples)))
+
+
 def broken(text: str) -> Meter:
     """Fail as a factory."""
     raise ValueError(text)

@@ -26,6 +26,7 @@ from tests.isolation.isolated_drivers import (
     broken,
     dies_at_once,
     local_class,
+    meter_of,
     meter_with,
 )
 from tests.isolation.lab_side import Ears, Made, Meantime, Tried
@@ -100,6 +101,10 @@ def test_a_function_or_a_partial_is_a_factory(launch: Launch) -> None:
     made = launch(functools.partial(meter_with, 1.0), more=3.0)
     assert made.child.call("power") == 5.0
     assert made.child.kind is Meter
+
+
+def test_an_argument_of_the_factory_may_be_large(launch: Launch) -> None:
+    assert launch(meter_of, bytes(9_000_000)).child.call("power") == 9_000_001.0
 
 
 def test_a_class_in_a_module_that_cannot_be_imported_there_is_refused(launch: Launch) -> None:

@@ -343,8 +343,11 @@ def hangs_in_call(rig: Rig, where: str) -> None:
 def spins(where: str) -> None:
     """Never come to a checkpoint."""
     marks(where, "begun")
-    while True:
-        time.sleep(0.01)
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        marks(where, "left")
 
 
 def swallows(where: str) -> None:

@@ -270,6 +270,9 @@ def test_a_shield_keeps_a_cancellation_out_of_the_process(lab: Lab, tmp_path: Pa
     run = lab.start(apart(bodies.shields), str(marks))
     wait_for(lambda: lines(marks))
     run.cancel()
+    wait_for(lambda: run.state is RunState.CANCELLING)
+    threading.Event().wait(0.1)
+    assert lines(marks) == ["begun"]
     Path(f"{marks}.go").touch()
     with pytest.raises(RunCancelled):
         run.result(PATIENCE)
@@ -555,7 +558,7 @@ def test_worker_processes_end_when_the_labs_process_is_killed(tmp_path: Path) ->
         finally:
             program.kill()
     wait_for(lambda: all(has_ended(child) for child in children))
-    assert "finally" in lines(marks)
+    assert {"finally", "left"} <= set(lines(marks))
 
 
 def test_ctrl_c_cancels_the_run_and_leaves_no_process(tmp_path: Path) -> None:
