@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -522,6 +524,68 @@ def test_an_argument_that_cannot_be_shown_spoils_no_list(lab: Lab, gates: list[G
     gates[0].go.set()
     gates[1].go.set()
     assert (run.result(PATIENCE), other.result(PATIENCE)) == ("done", "done")
+
+
+# -- after a crash
+
+
+SCANNER = """
+    import sys
+    from actorlab import Lab, task, workflow
+    from actorlab.simulation import Stage
+
+    @task(retries=1)
+    def photograph(stage: Stage, place: float) -> float:
+        stage.move_to(place)
+        print("photographed", place, flush=True)
+        return place
+
+    @task(idempotent=True)
+    def evaluate(places: list[float]) -> float:
+        return sum(places)
+
+    @workflow
+    def scan(stage: Stage, places: list[float]) -> float:
+        return evaluate([photograph(stage, place) for place in places])
+
+    if __name__ == "__main__":
+        with Lab(journal="lab.db") as lab:
+            stage = lab.add("stage", Stage, sys.argv[1])
+            print("interrupted", [kept.id for kept in lab.interrupted], flush=True)
+            if not lab.interrupted:
+                print(lab.run(scan, stage, [0.25, 0.5, 40.0, 39.5]))
+            for kept in lab.interrupted:
+                run = lab.resume(kept.id, answers={"2": "redo", "devices": "go on"})
+                print(run.id, run.result(20), flush=True)
+            print("interrupted", [kept.id for kept in lab.interrupted], flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_task_is_known_after_a_crash_and_goes_on_with_its_id_from_where_it_stopped(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "scanner.py").write_text(dedent(SCANNER), encoding="utf-8")
+    with Bench(time_scale=5) as bench:
+        command = [sys.executable, "scanner.py", bench.resources["stage"]]
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as crashing:
+            bench.wait_executed("stage", "MOVE:ABS 40.0", timeout=20)
+            crashing.kill()  # the power fails
+            assert crashing.stdout is not None
+            assert crashing.stdout.read().splitlines() == ["interrupted []", "photographed 0.25", "photographed 0.5"]
+        before = len(bench.executed("stage"))
+        again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=40, check=False)
+        assert again.returncode == 0, again.stderr
+        assert again.stdout.splitlines() == [
+            "interrupted ['scan#1']",
+            "photographed 40.0",
+            "photographed 39.5",
+            "scan#1 80.25",
+            "interrupted []",
+        ]
+        moves = [told for told in bench.executed("stage")[before:] if told.startswith(("MOVE:ABS", "STOP"))]
+    assert moves[0] == "STOP", "it is made safe before anything else"
+    assert [told for told in moves if told != "STOP"] == ["MOVE:ABS 40.0", "MOVE:ABS 39.5"]
 
 
 # -- discovery
