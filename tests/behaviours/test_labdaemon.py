@@ -47,7 +47,7 @@ from actorlab import (
     track,
     workflow,
 )
-from actorlab.encoding import dumps, loads
+from actorlab.data import load, save
 from actorlab.simulation import Bench, Laser, Oven, PowerMeter, Stage
 
 Until = Callable[[Run[Any], RunState], None]
@@ -710,10 +710,13 @@ def test_what_a_task_has_measured_is_saved_with_what_it_is_about_and_loaded_agai
         assert np.asarray(file["read"]).tolist() == [10.0, 20.0]
         assert (file.attrs["run"], file.attrs["state"]) == (run.id, "succeeded")
         assert {"began", "ended", "actorlab"} <= set(file.attrs), "when it was, and of which version"
-    (tmp_path / "sweep.json").write_text(dumps({"result": result, "array": np.eye(2)}), encoding="utf-8")
-    loaded = loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
-    assert loaded["result"] == result
-    assert loaded["array"].tolist() == [[1, 0], [0, 1]]
+    for name in ("all.json", "all.h5"):
+        save(tmp_path / name, {"result": result, "array": np.eye(2)}, sample="sample 3")
+        loaded = load(tmp_path / name)
+        assert loaded.data["result"] == result
+        assert np.asarray(loaded.data["array"]).tolist() == [[1, 0], [0, 1]]
+        assert loaded.metadata["sample"] == "sample 3"
+        assert {"time", "host", "git"} <= set(loaded.metadata), loaded.metadata
 
 
 # -- while something blocks
