@@ -40,9 +40,8 @@ class Adding(NamedTuple):
 class Devices:
     """The devices of a lab; each verb waits at most as long as the device's own bounds allow."""
 
-    def __init__(self, lab_actor: LabActor, *, crashed: bool) -> None:
+    def __init__(self, lab_actor: LabActor) -> None:
         self._lab_actor = lab_actor
-        self._crashed = crashed
         self._orders = itertools.count()
         self.cells: dict[str, Cell] = {}
 
@@ -68,11 +67,7 @@ class Devices:
         inner, config = configured(factory)
         self._refuse_second_name(name, args, kwargs)
         cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
-<<<<<<< HEAD
         cell.owes_safe = self._lab_actor.after_crash
-=======
-        cell.owes_safe = self._crashed  # the lab before this one left it as it was
->>>>>>> e25f64c (Make devices safe first after a crash; a scenario of a killed scan)
         self.cells[name] = cell
         first = self._lab_actor.lives.add(cell)
         self._lab_actor.interlocks.added(cell)

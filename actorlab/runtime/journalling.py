@@ -70,12 +70,6 @@ class Journalling:
                     self.append(kept.id, "state", {"state": RunState.INTERRUPTED, "error": why}, monotonic())
         self.journal.flush()
 
-    @property
-    def after_a_crash(self) -> bool:
-        """Tell whether the lab before this one didn't end in order."""
-        previous = self.journal.previous
-        return previous is not None and not previous.clean
-
     def close(self, seconds: float) -> None:
         """Write the rest.
 

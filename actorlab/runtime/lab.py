@@ -122,9 +122,7 @@ class Lab(KnownByName):
             if self.journalling is not None:
                 self.journalling.close(LOOKING)
             raise
-        self.inventory = Devices(
-            self.lab_actor, crashed=self.journalling is not None and self.journalling.after_a_crash
-        )
+        self.inventory = Devices(self.lab_actor)
         self.cells = self.inventory.cells
         self.questions_ = Questions(self.events)
         self.maker = RunMaker(self)

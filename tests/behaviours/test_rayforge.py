@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -20,10 +21,12 @@ import numpy as np
 import pytest
 
 from actorlab import (
+    ConfigError,
     Lab,
     Run,
     RunCancelled,
     RunState,
+    WorkerDied,
     checkpoint,
     emit,
     phase,
@@ -35,10 +38,18 @@ from actorlab import (
 )
 from actorlab.runtime.events import Event, Subscription
 
+ROOT = Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # worker processes get our path, and import their work by it
+
+from tests.behaviours import rayforge_work as work  # noqa: E402
+
 Until = Callable[[Run[Any], RunState], None]
 Eventually = Callable[[Callable[[], object]], None]
 S = RunState
 PATIENCE = 5.0
+LONG = 20.0
+"""A worker process has to start, and to import numpy, for what is waited for so long."""
 
 
 class MainLoop:
@@ -65,12 +76,14 @@ class MainLoop:
             return
 
 
-def told(events: Subscription, kind: str) -> list[Event]:
-    """Return the events of a kind that have come, until nothing more does."""
+def told(events: Subscription, enough: Callable[[list[Event]], bool]) -> list[Event]:
+    """Return the events that have come, as soon as they are enough."""
     found: list[Event] = []
-    while (event := events.get(timeout=0.2)) is not None:
-        if event.kind == kind:
-            found.append(event)
+    end = time.monotonic() + PATIENCE
+    while not enough(found):
+        assert time.monotonic() < end, f"only {found} came"
+        event = events.get(timeout=0.5)
+        found += [] if event is None else [event]
     return found
 
 
@@ -218,7 +231,7 @@ def test_progress_is_told_at_most_ten_times_a_second_and_its_last_value_is_never
         began = time.monotonic()
         lab.run(render)
         took = time.monotonic() - began
-        seen = told(changes, "progress")
+        seen = told(changes, lambda events: any(event.data["done"] == 50_000 for event in events))
     assert (seen[-1].data["done"], seen[-1].data["message"]) == (50_000, "50000")
     assert len(seen) <= 10 * took + 3
 
@@ -236,8 +249,8 @@ def test_the_progress_of_a_hundred_tasks_costs_no_timer_thread_each(lab: Lab) ->
     before = threading.active_count()
     with lab.events.subscribe(kinds=["progress"], snapshot=False) as changes:
         runs = [lab.start(body) for _ in range(100)]
-        seen = {event.subject for event in told(changes, "progress") if event.data["done"] == 100}
-        assert seen == {run.id for run in runs}
+        ids = {run.id for run in runs}
+        told(changes, lambda events: {event.subject for event in events if event.data["done"] == 100} == ids)
         assert threading.active_count() - before < 10
         loops[0].call_soon_threadsafe(go.set)
         assert wait(runs, PATIENCE).pending == ()
@@ -271,10 +284,11 @@ def test_memory_is_handed_over_by_an_event_and_given_back_by_its_acknowledgement
 
 
 def test_one_signal_tells_every_change_of_every_task(lab: Lab) -> None:
-    with lab.events.subscribe() as changes:
+    with lab.events.subscribe(kinds=["run"]) as changes:
         good, bad = lab.start(int, "7"), lab.start(int, "seven")
         wait([good, bad], PATIENCE)
-        seen = told(changes, "run")
+        ends = {S.SUCCEEDED, S.FAILED}
+        seen = told(changes, lambda events: ends <= {event.data["state"] for event in events})
     for run, end in ((good, S.SUCCEEDED), (bad, S.FAILED)):
         states = [event.data["state"] for event in seen if event.subject == run.id]
         assert states[-1] == end
@@ -484,3 +498,113 @@ def test_a_worker_that_is_cancelled_is_not_said_to_have_stopped_while_it_goes_on
     with pytest.raises(RunCancelled):
         run.result(PATIENCE)
     assert done == ["a last step"]
+
+
+# -- a warm pool of processes
+
+
+@pytest.fixture
+def pool() -> Iterator[Lab]:
+    """Make a lab with one worker process."""
+    made = Lab("pool", processes=1, cancel_grace=0.5)
+    yield made
+    made.close()
+
+
+def test_work_for_the_cpu_is_done_in_a_warm_pool_which_an_initializer_prepares() -> None:
+    with Lab(processes=2, process_initializer=work.load_fonts) as lab:
+        image = np.zeros((200, 300), np.uint8)
+        image[:, 150:] = 200
+        runs = [lab.start(work.count_dark, image) for _ in range(6)]
+        assert [run.result(LONG) for run in runs] == [200 * 150] * 6
+        assert runs[0].progress is not None
+        assert runs[0].progress[:3] == (200, 200, "tracing")
+        told = [run.result(LONG) for run in [lab.start(work.fonts_and_pid) for _ in range(6)]]
+        assert all(fonts == ["sans"] for fonts, _ in told), "prepared once in each, whatever it has done before"
+        assert len({pid for _, pid in told}) <= 2
+        assert os.getpid() not in {pid for _, pid in told}
+
+
+def test_concurrent_first_use_makes_one_pool() -> None:
+    with Lab(processes=1) as lab:
+        together = threading.Barrier(4, timeout=PATIENCE)
+        pids: list[int] = []
+
+        def first_use() -> None:
+            together.wait()
+            pids.append(lab.run(work.fonts_and_pid)[1])
+
+        threads = [threading.Thread(target=first_use) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LONG)
+        assert len(pids) == 4
+        assert len(set(pids)) == 1, "there were four pools there"
+
+
+def test_a_worker_that_dies_fails_its_task_by_name_and_is_replaced(pool: Lab) -> None:
+    _, before = pool.run(work.fonts_and_pid)
+    run = pool.start(work.crash)
+    error = run.exception(LONG)
+    assert isinstance(error, WorkerDied)
+    assert run.id in str(error)
+    _, after = pool.run(work.fonts_and_pid)
+    assert after != before
+
+
+def test_results_and_functions_that_cannot_be_pickled_leave_no_task_running(pool: Lab) -> None:
+    for kind in ("lock", "generator"):
+        run = pool.start(work.give, kind)
+        error = run.exception(LONG)
+        assert error is not None
+        assert kind in str(error)
+        assert run.state is S.FAILED, "it was running for ever there"
+    lock = threading.Lock()
+    with pytest.raises(ConfigError, match="can't travel"):
+        pool.start(task(worker="process")(lock.acquire))
+    assert all(run.done() for run in pool.runs)
+
+
+def test_the_type_of_an_error_comes_over_from_a_process(pool: Lab) -> None:
+    with pytest.raises(work.TraceError) as caught:
+        pool.run(work.fail)
+    assert caught.value.line == 7
+
+
+def test_an_initializer_that_fails_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    log = tmp_path / "attempts"
+    with Lab(processes=1, process_initializer=partial(work.no_fonts, str(log))) as lab:
+        runs = [lab.start(work.fonts_and_pid) for _ in range(3)]
+        errors = [run.exception(LONG) for run in runs]
+        assert all("no fonts here" in str(error) for error in errors)
+        assert len(log.read_text(encoding="utf-8").splitlines()) <= 1 + 3, "it was respawned without end there"
+
+
+@pytest.mark.parametrize("body", [work.trace_for_ever, work.spin_for_ever], ids=lambda body: str(body.name))
+def test_a_cancelled_worker_has_stopped_when_that_is_said(pool: Lab, tmp_path: Path, body: Any) -> None:
+    log = tmp_path / "steps"
+    run = pool.start(body, str(log))
+    end = time.monotonic() + LONG
+    while not log.exists() or log.stat().st_size < 100:
+        assert time.monotonic() < end
+        threading.Event().wait(0.005)
+    run.cancel()
+    assert isinstance(run.exception(LONG), RunCancelled)
+    size = log.stat().st_size
+    assert isinstance(pool.run(work.fonts_and_pid)[1], int), "whoever comes next gets a process"
+    assert log.stat().st_size == size, "it went on unseen there"
+
+
+def test_memory_is_handed_over_from_a_worker_process(pool: Lab) -> None:
+    sums: list[int] = []
+
+    def adopt(event: Event) -> None:
+        memory = SharedMemory(event.data["data"])
+        sums.append(int(np.ndarray(1000, np.uint8, memory.buf).sum()))
+        memory.close()
+        event.data["acknowledge"]("taken")
+
+    pool.events.subscribe(adopt, kinds=["emit"], snapshot=False)
+    assert pool.run(work.render, 1000) == "taken"
+    assert sums == [7000]
