@@ -232,6 +232,21 @@ def test_device_types_are_named_in_a_file_with_their_arguments(tmp_path: Path) -
         assert laser.current() == 30
 
 
+def test_device_and_task_types_are_registered_and_used_by_name(bench: Bench, lab: Lab) -> None:
+    lab.register(Laser, PowerMeter, task(Sweep), heat)
+    lab.add("laser", "Laser", bench.resources["laser"])
+    lab.add("meter", "PowerMeter", bench.resources["meter"])
+    assert sorted(lab.tasks) == ["Sweep", "heat"]
+    schema = lab.describe_task("Sweep")["parameters"]["properties"]
+    assert schema["laser"]["device"] == "Laser"
+    run = lab.start("Sweep", "laser", "meter", currents=[0, 50])
+    assert len(run.result(PATIENCE)) == 2
+    with pytest.raises(ConfigError, match="no oven"):
+        lab.start("heat", "no oven", 300)
+    with pytest.raises(ConfigError, match="Sweep"):
+        lab.start("Swep", "laser")
+
+
 # -- tasks
 
 
@@ -538,18 +553,19 @@ def test_a_task_that_hangs_gives_its_devices_back() -> None:
 # -- ends
 
 
-def test_only_the_newest_finished_runs_are_kept(lab: Lab) -> None:
-    oldest = lab.start(int)
-    for _ in range(1100):
-        lab.run(int)
-    newest = lab.start(int)
-    newest.result(PATIENCE)
-    kept = lab.runs
-    assert 100 <= len(kept) <= 1000
-    assert kept[-1] is newest
-    with pytest.raises(ConfigError, match="ended long ago"):
-        lab.get(oldest.id)
-    assert oldest.result() == 0, "who has kept it himself still has it"
+def test_only_the_newest_finished_runs_are_kept() -> None:
+    with Lab(keep_finished=20) as lab:
+        oldest = lab.start(int)
+        for _ in range(30):
+            lab.run(int)
+        newest = lab.start(int)
+        newest.result(PATIENCE)
+        kept = lab.runs
+        assert kept[-1] is newest
+        assert len(kept) <= 20
+        with pytest.raises(ConfigError, match="ended long ago"):
+            lab.get(oldest.id)
+        assert oldest.result() == 0, "who has kept it himself still has it"
 
 
 def test_cancelling_a_parent_ends_its_children_and_the_parent_at_once(lab: Lab) -> None:
