@@ -362,3 +362,18 @@ def test_what_has_no_default_is_required(names: list[str], given_names: set[str]
     else:
         fits = True
     assert accepts(schema(body), **dict.fromkeys(given_names, 1)) == fits
+
+
+def test_a_class_with_a_run_is_described_by_what_it_is_made_with() -> None:
+    class Sweep:
+        """Sweep the oven."""
+
+        def __init__(self, oven: Shared[Oven], kelvin: Kelvin, points: int = 3) -> None: ...
+
+        def run(self) -> None: ...
+
+    found = schema(Sweep)
+    assert found["description"] == "Sweep the oven."
+    assert found["properties"]["oven"] == device(Oven, shared=True)
+    assert found["properties"]["kelvin"]["maximum"] == 400
+    assert found["required"] == ["oven", "kelvin"]

@@ -13,9 +13,10 @@ from pydantic_core import SchemaError
 
 from actorlab.arguments import find_devices
 from actorlab.discovery.device_hints import with_devices
+from actorlab.discovery.schema import called_for, signature_of_call
 from actorlab.errors import ConfigError
 from actorlab.quantities.checker import checker_of
-from actorlab.quantities.hints import ABSENT, FOREIGN_ERRORS, signature_of
+from actorlab.quantities.hints import ABSENT, FOREIGN_ERRORS
 
 if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
@@ -41,7 +42,7 @@ def checked_call(
 
     """
     function = task.definition.function
-    signature = signature_of(staticmethod(function)) or task.signature
+    signature = signature_of_call(function) or task.signature
     bound = bound_to(signature, name, args, kwargs)
     mistakes: list[str] = []
     for parameter in [item for item in signature.parameters.values() if item.name in bound.arguments]:
@@ -57,7 +58,7 @@ def within_limits(
     name: str, function: Any, signature: inspect.Signature, bound: inspect.BoundArguments
 ) -> inspect.BoundArguments:
     """Return the arguments in the units that the hints say. Raise `ConfigError` if one is out of its range."""
-    checker = checker_of(staticmethod(function))
+    checker = checker_of(*called_for(function))
     if checker is None:
         return bound
     try:

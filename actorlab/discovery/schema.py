@@ -13,7 +13,7 @@ from actorlab.quantities.hints import is_of, signature_of
 from actorlab.runtime.describe import first_paragraph, parameters_schema
 from actorlab.task import Task
 
-__all__ = ["schema_of", "schema_of_making"]
+__all__ = ["called_for", "schema_of", "schema_of_making", "signature_of_call"]
 
 Schema = dict[str, Any]
 
@@ -26,7 +26,7 @@ def schema_of(task: Task[..., Any]) -> Schema:
     are in ``"unit"``, limits in ``"minimum"`` and ``"maximum"``. What JSON can't express is described in words.
     """
     function = task.definition.function
-    found = described_call(task.name, function, signature_of(staticmethod(function)))
+    found = described_call(task.name, function, signature_of_call(function))
     others = {"": found.get("additionalProperties")}  # what `**lasers` takes: any name that no parameter has
     for name, schema in (found.get("properties", {}) | others).items():
         if names_device(schema):
@@ -37,11 +37,19 @@ def schema_of(task: Task[..., Any]) -> Schema:
 def schema_of_making(factory: Any) -> Schema:
     """Return the JSON Schema of what a device is made with: the parameters of its class or factory."""
     title = getattr(factory, "__name__", type(factory).__name__)
-    if not isinstance(factory, type):
-        return described_call(title, factory, signature_of(staticmethod(factory)))
-    init = inspect.getattr_static(factory, "__init__")
-    takes_nothing = init is inspect.getattr_static(object, "__init__")
-    return described_call(title, factory, inspect.Signature() if takes_nothing else signature_of(init, factory))
+    return described_call(title, factory, signature_of_call(factory))
+
+
+def signature_of_call(made: Any) -> inspect.Signature | None:
+    """Return how a function is called, or an object of a class is made, with the hints evaluated; None: not known."""
+    static, owner = called_for(made)
+    takes_nothing = static is inspect.getattr_static(object, "__init__")
+    return inspect.Signature() if takes_nothing else signature_of(static, owner)
+
+
+def called_for(made: Any) -> tuple[Any, type | None]:
+    """Return the function that is called, as it stands in its class, and this class: of a class it is `__init__`."""
+    return (inspect.getattr_static(made, "__init__"), made) if isinstance(made, type) else (staticmethod(made), None)
 
 
 def described_call(title: str, function: Any, signature: inspect.Signature | None) -> Schema:

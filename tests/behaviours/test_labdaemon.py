@@ -241,6 +241,8 @@ def test_device_and_task_types_are_registered_and_used_by_name(bench: Bench, lab
     assert schema["laser"]["device"] == "Laser"
     run = lab.start("Sweep", "laser", "meter", currents=[0, 50])
     assert len(run.result(PATIENCE)) == 2
+    with pytest.raises(ConfigError, match="currents"):
+        lab.start("Sweep", "laser", "meter", currents="many")
     with pytest.raises(ConfigError, match="no oven"):
         lab.start("heat", "no oven", 300)
     with pytest.raises(ConfigError, match="Sweep"):
