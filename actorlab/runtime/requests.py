@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from actorlab.errors import ConfigError, repr_of
 
@@ -53,7 +53,8 @@ def done(lab: Lab, request: Request) -> Any:
     if act is None:
         text = f"a lab doesn't know the request {request.kind!r}; it knows {', '.join(REQUESTS)}"
         raise ConfigError(text)
-    payload: dict[str, Any] = request.payload if isinstance(request.payload, dict) else {}
+    given: Any = request.payload
+    payload = cast("dict[str, Any]", given) if isinstance(given, dict) else dict[str, Any]()
     try:
         return act(lab, request.asker, **payload)
     except TypeError as error:
