@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actorlab.core.run_state import RunState
 from actorlab.errors import repr_of
+from actorlab.runtime.bounds import seconds_to_end
 
 if TYPE_CHECKING:
     from actorlab.options import When
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Notes", "Progress", "StepView", "progress_of", "reasons_of", "views_of"]
 
 S = RunState
+monotonic = time.monotonic
 
 
 class Progress(NamedTuple):
@@ -76,6 +79,7 @@ class Notes:
         "questions",
         "records",
         "retry_waits",
+        "stopped",
         "telling",
         "told",
         "waits_for",
@@ -95,6 +99,8 @@ class Notes:
         """What it waits for before it asks for its lease."""
         self.told: dict[int, Progress] = {}
         """The progress that the lab's events have told."""
+        self.stopped = 0.0
+        """When it began to end."""
         self.telling = False
         """It is about to be told again."""
         self.parameters: Parameters | None = None
@@ -144,6 +150,9 @@ def reasons_of(actor: RunActor) -> tuple[str, ...]:
             units = [unit for unit in actor.units.values() if not unit.done()]
             waits = [body.waits_for for body in actor.bodies.values() if body.waits_for]
             return (*waits, *(reason for unit in units for reason in reasons_of(unit.supervisor)))
+        case S.CANCELLING:
+            left = max(0.0, actor.notes.stopped + seconds_to_end(actor) - monotonic())
+            return (f"{actor.id} is {core.state}: {core.reason or 'it ends'}; it has ended within {left:.1f} s",)
         case _:
             return (f"{actor.id} is {core.state}: {core.reason}",) if core.reason else ()
 

@@ -78,7 +78,6 @@ class RunActor(Actor):
 
     __slots__ = (
         "_decider",
-        "_extra_grace",
         "_gate",
         "_held",
         "_loans",
@@ -93,6 +92,7 @@ class RunActor(Actor):
         "core",
         "drawing",
         "drawings",
+        "extra_grace",
         "holding_bodies",
         "id",
         "journal",
@@ -170,7 +170,7 @@ class RunActor(Actor):
         self._loans: Loans | None = None
         self.notes = Notes(options.not_before)
         self._timers: tuple[Timer, ...] = ()
-        self._extra_grace = 0.0
+        self.extra_grace = 0.0
         self.lost = ""
         self._decider = lab.decider
         self.journal = lab.journalling
@@ -639,7 +639,7 @@ class RunActor(Actor):
         elif not shield:
             body.stop()
         if shield > 0:
-            self._extra_grace = max(self._extra_grace, shield)
+            self.extra_grace = max(self.extra_grace, shield)
             self._timer(shield, self._shield_over, body)
 
     def _shield_over(self, body: Body) -> None:
@@ -690,7 +690,7 @@ class RunActor(Actor):
 
     def _set_timer(self, action: ev.SetTimer) -> None:
         if action.event.__class__ is ev.GraceOver:
-            self._timer(action.seconds + self._extra_grace, self._grace_over, action.event)
+            self._timer(action.seconds + self.extra_grace, self._grace_over, action.event)
         else:
             self._timer(action.seconds, self.on, action.event)
 
@@ -833,6 +833,8 @@ class RunActor(Actor):
 
     def _moved(self, action: ev.Moved) -> None:
         old, new = action
+        if new is S.CANCELLING:
+            self.notes.stopped = monotonic()
         if new not in TERMINAL:
             if self.lab.events.heard:
                 self.lab.events.tell(self.id, "run", {"state": new})

@@ -9,13 +9,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from actorlab import DeviceConfig, Lab, LeaseLost, Run, RunCancelled, RunState, RunTimeout, emit
+from actorlab import DeviceConfig, Lab, LeaseLost, Run, RunCancelled, RunState, RunTimeout, emit, spawn
 from actorlab.runtime.events import Event
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,7 @@ from tests.runtime.trees import (  # noqa: E402
     check_left,
     check_safe,
     check_told,
+    runs_of,
 )
 
 S = RunState
@@ -40,6 +41,8 @@ RUNS: Final = int(os.environ.get("RUNS", "1000"))
 GRACE: Final = 15.0
 """No body needs it: whatever takes so long was abandoned."""
 PATIENCE: Final = 50.0
+MACHINE: Final = 5.0
+"""So many seconds a slow machine may add."""
 
 
 class Heard:
@@ -74,7 +77,7 @@ def world_of(lab: Lab, seed: int, tmp_path: Path) -> World:
     lamps = [lab.add(f"lamp {number}", Lamp, log) for number, log in enumerate(logs)]
     configured = DeviceConfig(isolation="process", timeout=20)(Stoppable)
     rigs = [lab.add(f"rig {number}", configured, str(tmp_path / f"marks {number}")) for number in range(2)]
-    return World(lamps, logs, rigs, seed, RUNS)
+    return World(lamps, logs, rigs, tmp_path, seed, RUNS)
 
 
 def end_of(run: Run[Any]) -> BaseException | None:
@@ -164,3 +167,45 @@ def test_what_a_body_says_last_is_told_before_its_end(lab: Lab, runs: int) -> No
     while (event := events.get(timeout=0)) is not None:
         told.setdefault(event.subject, []).append(str(event.data.get("state", event.kind)))
     assert {tuple(said) for said in told.values()} == {("waiting", "running", "emit", "succeeded")}
+
+
+def test_a_run_that_ends_tells_within_which_time_and_keeps_to_it(gates: Callable[[], Any]) -> None:
+    """Bodies that never return, at several depths, and a device whose safe state takes all its time."""
+    grace, safe = 0.4, 0.3
+    gate, begun = gates(), gates()
+    lab = Lab("bound", cancel_grace=grace)
+    lamp = lab.add("lamp", DeviceConfig(safe_timeout=safe, make_safe="hang")(Hangs), gate)
+
+    def stubborn(lamp: Hangs, depth: int) -> None:
+        if depth:
+            spawn(stubborn, lamp, depth - 1).exception()
+        begun.arrive()
+        gate.stop()
+
+    run = lab.start(stubborn, lamp, 3)
+    begun.reached()
+    began = time.monotonic()
+    run.cancel("enough")
+    (reason,) = run.reasons
+    bound = float(reason.rsplit(" ", 2)[1])
+    error = run.exception(PATIENCE)
+    took = time.monotonic() - began
+    assert reason.startswith(f"{run.id} is cancelling: enough; it has ended within")
+    assert 0 <= bound <= grace + safe + 0.1
+    assert grace <= took <= grace + safe + MACHINE
+    assert [found.state for found in runs_of(run)] == [*[S.CANCELLED] * 3, S.ABANDONED]
+    assert isinstance(error, RunCancelled)
+    assert error.unsafe == ("lamp",)
+    gate.open()
+    lab.close()
+
+
+class Hangs:
+    """A device whose safe state is never reached in time."""
+
+    def __init__(self, gate: Any) -> None:
+        self.gate = gate
+
+    def hang(self) -> None:
+        """Hang."""
+        self.gate.stop()

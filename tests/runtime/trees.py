@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from actorlab import (
@@ -34,10 +35,13 @@ from actorlab import (
 from actorlab.core.run_state import LEGAL
 from actorlab.runtime.cell import NOBODY, DeviceState
 from actorlab.runtime.events import Event
+from tests.runtime.process_tasks import sleeps
 
 S = RunState
 LONG = 600.0
 DEEP = 6
+APART = 2
+"""So many bodies sleep in processes of their own."""
 """Nobody waits that long: what ends, ends since it was stopped."""
 
 
@@ -82,11 +86,14 @@ class Lamp:
 class World:
     """What the bodies of a tree share: its devices, its chance, and what has happened, by the ids of the runs."""
 
-    def __init__(self, lamps: list[Lamp], logs: list[list[str]], rigs: list[Any], seed: int, runs: int) -> None:
+    def __init__(
+        self, lamps: list[Lamp], logs: list[list[str]], rigs: list[Any], folder: Path, seed: int, runs: int
+    ) -> None:
         self.lamps = lamps
         self.logs = logs
         """What was done to the lamps."""
         self.rigs = rigs
+        self.folder = folder
         self.chance = random.Random(seed)
         self.runs = self.left = runs
         self.happened: dict[str, list[tuple[float, str]]] = {}
@@ -113,6 +120,9 @@ class World:
             self.left -= 1
             if self.left <= 0:
                 self.grown.set()
+
+
+apart = task(worker="process")(sleeps)
 
 
 class Unplugged(ConnectionError):
@@ -289,6 +299,8 @@ def branch(world: World, runs: int, depth: int = 0) -> None:
     """Start leaves and branches, so many runs in all; then wait for them."""
     with world.told():
         children: list[Run[Any]] = []
+        if not depth:
+            children += [spawn(apart, str(world.folder / f"apart {number}")) for number in range(APART)]
         while runs > 0:
             if depth < DEEP and runs > DEEP and world.chance.random() < 0.2:
                 share = world.chance.randint(DEEP, max(DEEP, runs // 2))
@@ -366,7 +378,7 @@ def check_end(run: Run[Any], happened: list[str]) -> None:
             assert happened[-1:] in (["returned"], []), f"{run.id}: {happened}"  # a workflow has no body
         case S.FAILED:
             assert run.name == "broken" or happened[-1:] != ["returned"], f"{run.id}: {happened}"
-        case S.CANCELLED | S.TIMED_OUT:
+        case S.CANCELLED | S.TIMED_OUT | S.INTERRUPTED:
             assert happened[-1:] != ["returned"] or core.begun, f"{run.id}: {happened}"
         case _:
             raise AssertionError(run)
