@@ -22,6 +22,14 @@ class Reference(NamedTuple):
     name: str
     file: str = ""
 
+    def same(self, other: Reference) -> bool:
+        """Tell whether it is the same definition; a program that is imported has another name than one that runs."""
+        if self.name != other.name:
+            return False
+        return self.module == other.module or (
+            bool(self.file) and Path(self.file).resolve() == Path(other.file).resolve()
+        )
+
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"
 

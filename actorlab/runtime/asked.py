@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from actorlab.runtime.work import Work
     from actorlab.task import Task
 
-__all__ = ["DeviceName", "asked_for", "mark_of", "marks_of", "request_again", "resolver_of", "unreadable"]
+__all__ = [
+    "DeviceName",
+    "asked_for",
+    "mark_of",
+    "marks_of",
+    "reference_in",
+    "request_again",
+    "resolver_of",
+    "unreadable",
+]
 
 MOMENTARY: Final = ("after", "within", "not_before")
 """Options that mean something only at their own time and place."""
@@ -76,7 +85,8 @@ def mark_of(step: Work) -> str | None:
     if not step.args and not step.kwargs:
         return None
     try:
-        return digest(replace(step.args, step.kwargs, named), step.name)[:SHORT]
+        home = reference_of(step.task).module
+        return digest(replace(step.args, step.kwargs, named), step.name, home)[:SHORT]
     except EncodingError:
         return ""
 

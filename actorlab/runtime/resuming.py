@@ -14,7 +14,7 @@ from actorlab.core.run_state import RunState
 from actorlab.errors import ConfigError, WorkflowError
 from actorlab.journal import JournalReader
 from actorlab.references import reference_of
-from actorlab.runtime.asked import mark_of, request_again, resolver_of
+from actorlab.runtime.asked import mark_of, reference_in, request_again, resolver_of
 from actorlab.runtime.past import Past, differences, past_of, unchanged
 from actorlab.runtime.run_actor import RunActor
 
@@ -118,7 +118,9 @@ class ResumedRun(RunActor):
         self._again_from = None if again_from is None else self._number_of(again_from)
         for name, answer in (answers or {}).items():
             self._answers[DEVICES if name == "devices" else self._number_of(name)] = answer
-        self._spawned = {new: list(past.spawned.get(old, ())) for new, old in self._same.items()}
+        self._spawned = {
+            new: list(past.spawned.get(old, ())) for new, old in self._same.items() if past.was(old) == "in_flight"
+        }
 
     def _compare(self, *, changed: bool) -> dict[int, int]:
         """Return which step of before each step is.
@@ -257,4 +259,4 @@ class ResumedRun(RunActor):
 def is_same_request(past: Past, work: Work) -> bool:
     """Tell whether a child run is asked for as before."""
     mark = past.told.get("mark")
-    return mark != "" and past.told.get("task") == str(reference_of(work.task)) and mark == mark_of(work)
+    return mark != "" and mark == mark_of(work) and reference_in(past.told).same(reference_of(work.task))

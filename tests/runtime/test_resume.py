@@ -142,6 +142,12 @@ def optimise(stage: Stage, budget: int) -> list[int]:
     return found
 
 
+@workflow
+def optimise_then_move(stage: Stage) -> Point:
+    optimise(stage, 2)
+    return move(stage, 50)
+
+
 @task
 def unpicklable(stage: Stage) -> object:
     stage.move(7)
@@ -347,6 +353,12 @@ def test_child_runs_that_had_finished_are_answered_from_the_journal(bench: Bench
     run = bench.crash(optimise, 3, at="before 2")
     assert bench.resume(run) == [0, 1, 2]
     assert world.done == ["move 2"]
+
+
+def test_a_finished_step_that_is_done_again_is_done_with_all_its_child_runs(bench: Bench) -> None:
+    run = bench.crash(optimise_then_move, at="before 50")
+    assert bench.resume(run, answers=GO_ON | {"1": "redo"}) == Point(50)
+    assert world.done == ["move 0", "move 1", "move 50"]
 
 
 def test_a_child_run_that_is_asked_for_otherwise_ends_the_replay(bench: Bench) -> None:
