@@ -11,7 +11,7 @@ from actorlab.data.rows import Row, RowSource
 if TYPE_CHECKING:
     from actorlab.data.arrays import ArrayStore
     from actorlab.data.keeping_arrays import ArrayKeeper
-    from actorlab.data.kept_rows import KeptRows
+    from actorlab.data.moved import MovedRows
     from actorlab.data.references import ArrayRef
     from actorlab.data.saving import Saved, load, save
 
@@ -20,7 +20,7 @@ __all__ = [
     "ArrayRef",
     "ArrayStore",
     "Dataset",
-    "KeptRows",
+    "MovedRows",
     "Row",
     "RowSource",
     "Saved",
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 LATER: Final = {
-    "ArrayKeeper": "keeping_arrays", "ArrayRef": "references", "ArrayStore": "arrays", "KeptRows": "kept_rows",
+    "ArrayKeeper": "keeping_arrays", "ArrayRef": "references", "ArrayStore": "arrays", "MovedRows": "moved",
     "Saved": "saving", "load": "saving", "save": "saving",
 }  # fmt: skip
 """Where names come from that a lab doesn't need: `import actorlab` doesn't wait for them."""

@@ -15,7 +15,7 @@ from actorlab.data.rows import Row
 from actorlab.quantities.hints import FOREIGN_ERRORS
 from actorlab.quantities.limits import is_quantity, rounded
 
-__all__ = ["Column", "Kind", "chosen", "column", "columns_of", "storable", "unit_text"]
+__all__ = ["Column", "Kind", "columns_of", "storable", "unit_text"]
 
 Kind = Literal["boolean", "integer", "number", "complex", "text", "array", "mixed"]
 PLAIN: Final = frozenset((bool, int, float, complex, str))
@@ -67,16 +67,11 @@ def chosen(names: list[str], have: list[str]) -> list[str]:
     return names
 
 
-def column(name: str, rows: list[int], values: list[Any], unit: str = "") -> Column:
-    """Return one column; with `unit`, its values are magnitudes already.
-
-    Raises:
-        ValueError: the units of its values can't be converted to one another.
-
-    """
+def column(name: str, rows: list[int], values: list[Any]) -> Column:
+    """Return one column."""
+    unit = ""
     if not set(map(type, values)) <= PLAIN:
-        if not unit:
-            unit, values = magnitudes(name, rows, values)
+        unit, values = magnitudes(name, rows, values)
         values = [plain(value) for value in values]
     return Column(name, unit, kind_of(values), rows, values)
 

@@ -155,11 +155,8 @@ class Dataset:
         write(self, path, columns=columns, overwrite=overwrite)
 
     def _table(self, columns: Iterable[str] | None) -> Table:
-        from actorlab.data.kept_rows import KeptRows  # noqa: PLC0415 - as above
         from actorlab.data.table import table_of  # noqa: PLC0415 - as above
 
-        if isinstance(self._source, KeptRows):
-            return self._source.table(self._describe(), columns)
         return table_of(self._source, self._describe(), columns)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actorlab.data.columns import Column, column, columns_of
+from actorlab.data.columns import Column, columns_of
 from actorlab.data.rows import Row
 
-__all__ = ["Table", "table_of", "table_of_columns"]
+__all__ = ["Table", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,3 @@ def table_of(rows: Iterable[Row], attributes: Mapping[str, Any], names: Iterable
     rows = list(rows)
     times = np.array([row.time for row in rows], dtype=np.float64)
     return Table(times, [row.body for row in rows], columns_of(rows, names), dict(attributes))
-
-
-def table_of_columns(
-    times: list[float],
-    steps: list[str],
-    columns: Mapping[str, list[Any]],
-    units: Mapping[str, str],
-    attributes: Mapping[str, Any],
-) -> Table:
-    """Return the table of columns, of which those in `units` are magnitudes; a value that is missing is None.
-
-    Raises:
-        ValueError: the units of a column can't be converted to one another.
-
-    """
-    made: list[Column] = []
-    for name, values in columns.items():
-        rows = [row for row, value in enumerate(values) if value is not None]
-        made.append(column(name, rows, [values[row] for row in rows], units.get(name, "")))
-    return Table(np.array(times, dtype=np.float64), steps, made, dict(attributes))

@@ -26,6 +26,7 @@ def about(run: Run[Any]) -> dict[str, Any]:
         "ended": moment(max(actor.notes.ended.values(), default=None)) if run.done() else None,
         "lab": actor.lab.name,
         "devices": list(run.devices),
+        "settings": actor.notes.devices or None,
         "parameters": run.parameters,
         "actorlab": version_of("actorlab"),
     }

@@ -313,9 +313,11 @@ class Body(Scope):
 
     def record(self, values: dict[str, Any], at: float | None = None) -> None:
         """Keep a row of what was measured, now or at a time (seconds since 1970)."""
+        journal = self.actor.journal
+        values = values if journal is None else journal.recorded(self, values)
         row = self.actor.records().add(self.name, as_now(values), at)
-        if self.actor.journal is not None:
-            self.actor.journal.record(self, row)
+        if journal is not None:
+            journal.record(self, row)
 
     def parameter(self, name: str, default: Any, marks: tuple[Any, ...]) -> Any:
         """Return what a parameter of the run is now; the first use declares it."""

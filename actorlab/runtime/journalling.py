@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
+from actorlab.data.keeping_arrays import ArrayKeeper
 from actorlab.errors import JournalError
 from actorlab.journal import Journal, freeze
+from actorlab.journal.database import place_of
 from actorlab.references import reference_of
 from actorlab.replay import written_spec
 from actorlab.runtime.asked import asked_for
@@ -58,6 +60,8 @@ class Journalling:
             on_request=requests.take,
         )  # fmt: skip
         self.append = self.journal.append
+        path = place_of(where).path
+        self._arrays = None if path is None else ArrayKeeper(path.with_suffix(".zarr"), durable=durable)
         self.provenance = Provenance(lab, self.append)
         self._note_interrupted()
 
@@ -117,6 +121,10 @@ class Journalling:
 
     def _look_at_source(self, file: str) -> None:
         self._lab.workers.put(partial(self.provenance.look_at_source, file))
+
+    def recorded(self, body: Body, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what is to stand in a row: large arrays go to the store beside the journal first; in its thread."""
+        return values if self._arrays is None else self._arrays.kept(body.actor.id, values)
 
     def record(self, body: Body, row: Row) -> None:
         """Keep a row that a body has recorded; in its thread."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorlab.data import ArrayKeeper, Dataset, KeptRows, Row
+from actorlab.data import ArrayKeeper, Dataset, MovedRows, Row
 from actorlab.journal import Journal, JournalReader
 
 UNITS: Any = pint.application_registry
@@ -30,13 +30,10 @@ def through_a_journal(path: Path, *rows: dict[str, Any]) -> tuple[Dataset, Datas
 
 
 def kept(path: Path) -> Dataset:
-    """Read rows with a reader of their own each time."""
-
-    def read() -> Any:
-        with JournalReader.open(path) as reader:
-            return reader.recorded("sweep#1")
-
-    return Dataset(KeptRows(read, lambda: len(read()), path.parent), lambda: {"run": "sweep#1"})
+    """Read rows with a reader of their own."""
+    with JournalReader.open(path) as reader:
+        rows = Dataset(MovedRows(reader.rows("sweep#1"), path.parent)).rows
+    return Dataset(rows, lambda: {"run": "sweep#1"})
 
 
 VALUES = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none(), st.just([1.0, 2.0]))

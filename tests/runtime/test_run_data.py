@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pint
+import pytest
+from zarr.core.sync import cleanup_resources
 
 from actorlab import Lab, parameter, record, task, workflow
 from actorlab.core.run_state import RunState
+from actorlab.data import ArrayRef, Dataset
+from actorlab.errors import ConfigError
+from actorlab.journal import JournalReader
 
 UNITS: Any = pint.application_registry
+
+
+@pytest.fixture(autouse=True)
+def zarr_ends_its_threads() -> Iterator[None]:
+    """End the threads that Zarr keeps for the next time."""
+    yield
+    cleanup_resources()
 
 
 def sweep(points: int) -> int:
@@ -116,3 +129,36 @@ def test_a_run_that_recorded_nothing_has_an_empty_table() -> None:
         run.result()
         assert run.data.rows == ()
         assert run.data.to_pandas().columns.tolist() == ["time", "step"]
+
+
+class Camera:
+    def image(self, number: int) -> Any:
+        return np.full((40, 50), number, dtype="u2")
+
+
+def images(device: Camera) -> None:
+    for number in range(3):
+        record(image=device.image(number) * UNITS.mV, number=number)
+
+
+def test_images_are_kept_beside_the_journal_and_found_by_others(tmp_path: Path) -> None:
+    with Lab(journal=tmp_path / "lab.db") as lab:
+        run = lab.start(images, lab.add("camera", Camera))
+        run.result()
+        assert all(isinstance(image, ArrayRef) for image in run.data.column("image"))
+        live = run.data.to_xarray()["image"]
+    with JournalReader.open(tmp_path / "lab.db") as reader:
+        kept = Dataset(reader.rows(run.id)).to_xarray()["image"]
+    for found in (live, kept):
+        assert found.attrs == {"units": "mV"}
+        assert found.to_numpy()[:, 0, 0].tolist() == [0, 1, 2]
+    assert (tmp_path / "lab.zarr" / run.id / "image" / "zarr.json").is_file()
+
+
+def test_an_image_that_cannot_be_kept_fails_its_run(tmp_path: Path) -> None:
+    (tmp_path / "lab.zarr").touch()
+    with Lab(journal=tmp_path / "lab.db") as lab:
+        run = lab.start(images, lab.add("camera", Camera))
+        with pytest.raises(ConfigError, match=r"lab\.zarr is no store of arrays"):
+            run.result()
+        assert len(run.data) == 0
