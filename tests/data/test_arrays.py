@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
 from actorlab.data import ArrayKeeper, ArrayRef, ArrayStore, Dataset, Row
-from actorlab.data.arrays import folder_of
+from actorlab.data.arrays import OPEN, folder_of
 from actorlab.errors import ConfigError
 
 UNITS: pint.UnitRegistry[Any] = pint.UnitRegistry()
@@ -96,6 +96,14 @@ def test_a_run_of_any_name_has_a_folder_of_its_own(run: str, tmp_path: Path) -> 
 @given(st.lists(st.text(st.characters(codec="utf-8")), unique=True))
 def test_no_two_runs_share_a_folder(runs: list[str]) -> None:
     assert len({folder_of(run) for run in runs}) == len(runs)
+
+
+def test_more_columns_than_are_kept_open_go_on_where_they_were(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path / "lab.zarr")
+    for place in range(2):
+        for number in range(OPEN + 2):
+            assert store.append("r", f"c{number}", np.full(2, place)).index == place
+    assert len(store._opened) == OPEN
 
 
 def test_threads_may_append_at_the_same_time(tmp_path: Path) -> None:

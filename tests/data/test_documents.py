@@ -118,6 +118,12 @@ def test_the_same_rows_have_the_same_ids_and_other_runs_have_others(dataset: Mak
     assert len(set(ids())) == len(ids())
 
 
+def test_names_that_bluesky_has_itself_are_changed(dataset: Make) -> None:
+    (first,) = of_kind(dataset({"time": 1, "seq_num": 2}), "event")
+    assert (first["data"]["time_2"], first["data"]["seq_num_2"]) == (1, 2)
+    assert not {"time", "seq_num"} & first["data"].keys()
+
+
 def test_what_has_no_type_there_is_json_or_two_numbers(dataset: Make) -> None:
     (first, *_) = of_kind(dataset({"a": {"x": 1}, "z": 1 + 2j, "s": [1j, 2]}), "event")
     assert json.loads(first["data"]["a"]) == {"x": 1}

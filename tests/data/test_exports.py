@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorlab.data import ArrayRef, Dataset, Row
+from actorlab.data.writing import replacing
 from actorlab.encoding import decode
 from actorlab.errors import ConfigError
 
@@ -380,6 +381,22 @@ def test_what_fails_half_way_leaves_what_was_there(name: str, dataset: Make, tmp
 
 def gone() -> Any:
     return ArrayRef("nowhere.zarr", "a", 0, (2,), "f8")
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_what_appears_while_a_file_is_written_is_not_replaced(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "data"
+
+    def write() -> None:
+        with replacing(path, overwrite=False) as partial:
+            make(partial)
+            make(path)
+            (partial / "new" if partial.is_dir() else partial).write_text("new")
+
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write()
+    assert list(tmp_path.iterdir()) == [path]
+    assert not list(path.iterdir()) if path.is_dir() else not path.read_text()
 
 
 def test_a_name_without_a_format_or_a_folder_is_refused(dataset: Make, tmp_path: Path) -> None:

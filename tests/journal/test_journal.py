@@ -126,6 +126,19 @@ def test_ids_go_on_and_an_unclean_end_is_seen_at_the_next_opening(where: str | P
         assert third.opening.id == 3
 
 
+def test_a_unit_that_changes_on_the_way_stays_with_its_values(path: Path) -> None:
+    units: Any = importlib.import_module("pint").get_application_registry()
+    lengths = [units.Quantity(1.0, "um"), units.Quantity(2.0, "nm"), 3.0]
+    with Journal.open(path) as journal:
+        for number, length in enumerate(lengths):
+            journal.record("a#1", "body", {"length": length}, 1000.0 + number)
+            journal.flush()
+        with journal.reader() as reader:
+            found = reader.recorded("a#1")
+    assert found.units == {}
+    assert found.columns["length"] == lengths
+
+
 def test_rows_come_back_by_columns_with_their_units(where: str | Path) -> None:
     units: Any = importlib.import_module("pint").get_application_registry()
     with Journal.open(where) as journal:
