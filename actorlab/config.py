@@ -117,6 +117,7 @@ class ConfiguredLab(Lab):
         super().__init__(
             config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits,
             keep_finished=config.keep_finished, processes=config.processes,
+            keep_rows=config.keep_rows,
         )  # fmt: skip
 
     def look_for_tasks(self) -> None:
@@ -384,6 +385,7 @@ class LabConfig(Section):
     limits: dict[str, Annotated[int, Field(gt=0)]] = {}
     keep_finished: Annotated[int, Field(gt=0)] = 1000
     processes: Annotated[int, Field(gt=0)] | None = None
+    keep_rows: Annotated[int, Field(gt=0)] = 100_000
     bench: BenchConfig = BenchConfig()
     discover: DiscoverConfig | None = None
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}

@@ -37,8 +37,13 @@ class Dataset:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Return all rows so far."""
+        """Return all rows so far, but those that were `dropped`."""
         return tuple(self._source)
+
+    @property
+    def dropped(self) -> int:
+        """Return how many older rows were let go, as a run keeps only its newest: ``Lab(keep_rows=…)``."""
+        return int(getattr(self._source, "dropped", 0))
 
     @property
     def attributes(self) -> dict[str, Any]:

@@ -70,8 +70,18 @@ class KnownByName:
 
     @property
     def device_types(self) -> dict[str, Callable[..., Any]]:
-        """Return what makes devices, by name: ``lab.add("laser", "Laser", address)`` adds one."""
+        """Return what makes devices, by name."""
         return self.catalogue.device_types
+
+    def device_type(self, name: str) -> Callable[..., Any]:
+        """Return what makes devices of a type: ``lab.add("laser", lab.device_type("Laser"), address)``.
+
+        Raises:
+            ConfigError: there is none of this name; the message says which there are.
+
+        """
+        made: Callable[..., Any] = self.catalogue.device_type(name)
+        return made
 
     def describe_task(self, name: str) -> dict[str, Any]:
         """Return what a task is, where it comes from, and its parameters as JSON Schema.

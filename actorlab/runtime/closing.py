@@ -34,7 +34,9 @@ CLOSING: Final = 5.0
 JOURNAL: Final = 5.0
 """So many seconds the journal has to write its rest."""
 LAST: Final = 0.1
-"""So many seconds threads have that only have to notice that it is over."""
+"""So many seconds threads have that only have to notice that it is over, …"""
+PATIENCE: Final = 2.0
+"""… and so many, if there is still time, those which run somebody's callback, sample or interrupt."""
 
 monotonic = time.monotonic
 logger = logging.getLogger("actorlab")
@@ -249,7 +251,7 @@ class LabEnd:
         lab.workers.close()
         stay = lab.processes.close(max(LAST, until - monotonic()))
         lab.loop.close(max(0.1, min(1.0, until - monotonic())))
-        late = lab.workers.join(LAST)
+        late = lab.workers.join(patience(until), but=lab.ask(self._abandoned_threads))
         lab.ask(lab.lab_actor.close)
         down = monotonic() + max(LAST, min(CLOSING, until - monotonic()))
         for cell in list(lab.cells.values()):
@@ -261,7 +263,10 @@ class LabEnd:
         lab.decider.thread.join(CLOSING)
         self.over = True
         self._close_journal()
-        late = [*lab.observers.join(LAST), *lab.lab_actor.interlocks.join(LAST), *lab.lab_actor.helpers.join(LAST)]
+        actor = lab.lab_actor
+        late = [
+            thread for them in (lab.observers, actor.interlocks, actor.helpers) for thread in them.join(patience(until))
+        ]
         processes = [Left(f"worker process {pid}", "doesn't end") for pid in stay]
         self.left = replace(self.left, threads=(*self.left.threads, *map(left_thread, late), *processes))
         if self.left:
@@ -280,6 +285,10 @@ class LabEnd:
                 None, RunCancelled(text, reason=reason, unsafe=unsafe, abandoned=tuple(actor.stacks))
             )
             self._lab.book.end(actor)
+
+    def _abandoned_threads(self) -> frozenset[int]:
+        """Return the threads of the bodies that were given up: nobody waits for them; for the deciding thread."""
+        return frozenset([body.thread for run in self._lab.book.runs for body in run.supervisor.bodies.values()])
 
     def _look(self, late: list[threading.Thread]) -> LeftBehind:
         """See what hasn't ended, or isn't safe; for the deciding thread."""
@@ -322,6 +331,11 @@ class LabEnd:
         lab.events.close()
         # Callbacks for the last events are on their way to the observers' threads: those end behind them.
         lab.decider.post(lambda _: lab.observers.close())
+
+
+def patience(until: float) -> float:
+    """Return how many seconds threads have that may run somebody's code."""
+    return max(LAST, min(PATIENCE, until - monotonic()))
 
 
 def waited_for(runs: Iterable[Run[Any]], until: float) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, cast, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
@@ -69,7 +69,8 @@ class Lab(KnownByName):
     What didn't end, or isn't safe, is told: by a note on that exception, or else by an `ActorLabError`.
     `cancel_grace` is how many seconds a cancelled body has to end; `max_runs` bounds how many runs hold a lease at one
     time, and `limits` how many of those with a tag. Of the runs that have ended the newest `keep_finished` are kept to
-    be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps. Bodies with
+    be looked at by `runs` and `get`; fewer of them, if they were workflows of many steps. Of the rows that a run
+    records the newest `keep_rows` are kept in memory; ``run.data.dropped`` says how many were let go. Bodies with
     ``worker="process"`` share `processes` worker processes (as many as there are CPUs, if it isn't said), each of which
     calls `process_initializer()` first.
 
@@ -92,15 +93,18 @@ class Lab(KnownByName):
         max_runs: int | None = None,
         limits: Mapping[str, int] | None = None,
         keep_finished: int = 1000,
+        keep_rows: int = 100_000,
         processes: int | None = None,
         process_initializer: Callable[[], object] | None = None,
     ) -> None:
         if not cancel_grace > 0:
             text = f"Lab(cancel_grace={cancel_grace!r}): it must be more than 0 seconds"
             raise ConfigError(text)
-        if not isinstance(keep_finished, int) or keep_finished < 1:
-            text = f"Lab(keep_finished={keep_finished!r}): it must be a whole number of runs, at least 1"
-            raise ConfigError(text)
+        for option, what, keep in (("keep_finished", "runs", keep_finished), ("keep_rows", "rows", keep_rows)):
+            if not isinstance(keep, int) or keep < 1:
+                text = f"Lab({option}={keep!r}): it must be a whole number of {what}, at least 1"
+                raise ConfigError(text)
+        self.keep_rows = keep_rows
         self.name = name
         self.cancel_grace = cancel_grace
         self.ending = LabEnd(self)
@@ -144,14 +148,8 @@ class Lab(KnownByName):
 
     # -- devices
 
-    @overload
-    def add(self, name: str, factory: str, *args: Any, **kwargs: Any) -> Any: ...
-    @overload
-    def add(self, name: str, factory: Callable[P, D], *args: P.args, **kwargs: P.kwargs) -> D: ...
-    def add(self, name: str, factory: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Any:
+    def add(self, name: str, factory: Callable[P, D], *args: P.args, **kwargs: P.kwargs) -> D:
         """Add a device: `factory(*args, **kwargs)` makes it, in its own thread. Return its proxy, typed as the device.
-
-        A class that the lab knows may be asked for by its name.
 
         Raises:
             DeviceUnavailable: it didn't connect; the message says why. An `optional` device goes on trying instead.
@@ -159,9 +157,7 @@ class Lab(KnownByName):
 
         """
         self.check_open()
-        if isinstance(factory, str):
-            factory = self.catalogue.device_type(factory)
-        return self.inventory.add(name, factory, args, kwargs)
+        return cast("D", self.inventory.add(name, factory, args, kwargs))
 
     def device(self, name: str) -> Any:
         """Return the proxy of a device by its name.

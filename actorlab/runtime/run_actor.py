@@ -346,7 +346,7 @@ class RunActor(Actor):
     def records(self) -> Records:
         """Return what the run's bodies record."""
         if self.notes.records is None:
-            self.notes.records = Records()
+            self.notes.records = Records(self.lab.keep_rows)
         return self.notes.records
 
     def logged(self, body: Body, event: str, fields: dict[str, Any]) -> None:

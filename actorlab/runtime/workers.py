@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
@@ -137,12 +137,12 @@ class Workers:
         for job in left:
             self._start_late(job)
 
-    def join(self, timeout: float) -> list[threading.Thread]:
-        """Wait for idle threads to end, and return those that still work."""
+    def join(self, timeout: float, but: Container[int | None] = ()) -> list[threading.Thread]:
+        """Wait for threads to end, not for those named in `but`, and return all that still work."""
         me = threading.current_thread()  # a callback may close the lab
         until = monotonic() + timeout
         for thread in list(self._threads):
-            if thread is not me:
+            if thread is not me and thread.ident not in but:
                 thread.join(max(0.0, until - monotonic()))
         return [thread for thread in list(self._threads) if thread.is_alive() and thread is not me]
 

@@ -234,8 +234,8 @@ def test_device_types_are_named_in_a_file_with_their_arguments(tmp_path: Path) -
 
 def test_device_and_task_types_are_registered_and_used_by_name(bench: Bench, lab: Lab) -> None:
     lab.register(Laser, PowerMeter, task(Sweep), heat)
-    lab.add("laser", "Laser", bench.resources["laser"])
-    lab.add("meter", "PowerMeter", bench.resources["meter"])
+    lab.add("laser", lab.device_type("Laser"), bench.resources["laser"])
+    lab.add("meter", lab.device_type("PowerMeter"), bench.resources["meter"])
     assert sorted(lab.tasks) == ["Sweep", "heat"]
     schema = lab.describe_task("Sweep")["parameters"]["properties"]
     assert schema["laser"]["device"] == "Laser"

@@ -88,7 +88,7 @@ def forget(tmp_path: Path) -> Iterator[None]:
 def known(lab: Lab) -> Lab:
     """Return a lab with devices that knows tasks."""
     lab.register(sweep, several, tune, twice, Laser, Meter)
-    lab.add("laser", "Laser", "GPIB::1")
+    lab.add("laser", lab.device_type("Laser"), "GPIB::1")
     lab.add("meter", Meter)
     return lab
 
@@ -172,7 +172,7 @@ def test_an_empty_lab_says_how_names_become_known(lab: Lab) -> None:
     with pytest.raises(ConfigError, match=r"knows no task 'sweep'; it knows none: lab\.discover\(…\) or lab\.register"):
         lab.run("sweep")
     with pytest.raises(ConfigError, match=r"knows no type of device 'Laser'"):
-        lab.add("laser", "Laser")
+        lab.device_type("Laser")
     assert (lab.tasks, lab.device_types) == ({}, {})
 
 
@@ -210,7 +210,7 @@ def test_a_lab_discovers_more_each_time_and_keeps_the_first_of_a_name(lab: Lab, 
     assert ["has that name already" in str(problem) for problem in found.problems] == [True, True]
     lab.discover(folders=tmp_path / "two", override=["measure"], **quiet)
     assert lab.run("measure") == 2
-    lab.add("probe", "Probe")
+    lab.add("probe", lab.device_type("Probe"))
     assert lab.run("only_one", "probe") == 1
     with pytest.raises(ConfigError, match="required, but not found: missing"):
         lab.discover(folders=tmp_path / "two", required=["missing"], **quiet)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from actorlab import (
     ask_operator,
     emit,
     query,
+    record,
     sleep,
     task,
     track,
@@ -669,3 +671,51 @@ def test_a_start_that_fails_takes_no_number(lab: Lab) -> None:
     with lab.lease(lamp):
         assert lamp.level() == 1.0
     assert [run.id for run in lab.runs] == ["int#1", "lease#2"]
+
+
+# -- rows are kept
+
+
+def test_a_run_keeps_its_newest_rows_and_says_how_many_it_let_go() -> None:
+    def records() -> None:
+        for number in range(25):
+            record(number=number)
+
+    with Lab(keep_rows=10) as lab:
+        run = lab.start(records)
+        run.result(PATIENCE)
+        assert run.data.column("number") == list(range(15, 25))
+        assert (len(run.data), run.data.dropped, len(run.data.rows)) == (10, 15, 10)
+    with pytest.raises(ConfigError, match=r"keep_rows=0\): it must be a whole number of rows"):
+        Lab(keep_rows=0)
+
+
+def test_rows_of_many_threads_are_all_counted() -> None:
+    def many() -> None:
+        for number in range(500):
+            record(number=number)
+
+    def body() -> None:
+        threads = [threading.Thread(target=copy_context().run, args=(many,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+    with Lab(keep_rows=100) as lab:
+        run = lab.start(body)
+        run.result(PATIENCE)
+        assert (len(run.data), run.data.dropped) == (100, 1900)
+
+
+def test_a_callback_that_takes_its_time_is_no_fault() -> None:
+    ended: list[str] = []
+
+    def late(run: Run[int]) -> None:
+        threading.Event().wait(0.4)
+        ended.append(run.id)
+
+    with Lab() as lab:
+        lab.start(int).add_done_callback(late)
+        lab.events.subscribe(lambda _: threading.Event().wait(0.2), kinds=["closed"])
+    assert ended == ["int#1"]
