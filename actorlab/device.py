@@ -83,6 +83,8 @@ class DeviceConfig:
     calls of whoever holds the device run in the caller's own thread: a call costs as little as a method call and a
     lock, but its running time has no limit, nothing else is answered meanwhile, and the driver must not mind being
     called from several threads, one after another.
+
+    `twin` makes an object that behaves like the device and needs no instrument: rehearsals that simulate use it.
     """
 
     restart: RestartPolicy = field(default_factory=RestartPolicy)
@@ -102,6 +104,7 @@ class DeviceConfig:
     direct: bool = False
     read_back: Mapping[str, ReadBack] = field(default_factory=dict[str, ReadBack])
     mailbox: int | MailboxPolicy = 1024
+    twin: Callable[[], Any] | None = None
     _given: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, **given: Any) -> Self:

@@ -23,6 +23,10 @@ class Scope:
         """Wait for some seconds."""
         time.sleep(seconds)
 
+    def monotonic(self) -> float:
+        """Return the time (s) that passes where this code runs."""
+        return time.monotonic()
+
     def checkpoint(self) -> None:
         """Let a cancellation or a pause take effect."""
 

@@ -11,6 +11,7 @@ from benchmarks import (
     bench_isolation,
     bench_journal,
     bench_processes,
+    bench_rehearse,
     bench_runs,
     bench_streams,
     bench_tasks,
@@ -32,4 +33,5 @@ if __name__ == "__main__":
         bench_dag.bench,
         bench_journal.bench,
         bench_processes.bench,
+        bench_rehearse.bench,
     )

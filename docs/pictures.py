@@ -8,6 +8,7 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 from actorlab.cli.live import live_tree
 from actorlab.cli.ordering import order
 from actorlab.cli.picturing import picture
+from actorlab.cli.rehearsing import rehearsed, write_picture
 from actorlab.config import ConfiguredLab
 from actorlab.runtime.run import Run
 
@@ -38,7 +40,10 @@ def picture_of(run: Run[Any], began: float) -> str:
 
 
 def main() -> None:
-    """Run the experiment, and keep the picture of a moment in which much goes on."""
+    """Run the experiment, and keep the picture of a moment in which much goes on; simulate it before that."""
+    with TemporaryDirectory() as folder:
+        simulated = rehearsed(f"{DOCS.parent / PROGRAM}", None, [f"folder={folder}"], simulate=True)
+    write_picture(simulated, DOCS / "characterise_rehearsed.svg")
     ordered = order(f"{DOCS.parent / PROGRAM}", None, [])
     began = time.monotonic()
     with ConfiguredLab(ordered.config) as lab:
@@ -50,6 +55,7 @@ def main() -> None:
             time.sleep(0.02)
         (DOCS / "live_tree.svg").write_text(picture_of(run, began), encoding="utf-8")
         shutil.copy(run.result().plot, DOCS / "characterise.png")
+        write_picture(lab.rehearse.timeline(run), DOCS / "characterise_timeline.svg")
     sys.stdout.write(picture(f"{DOCS.parent / PROGRAM}", None, [], DOCS / "characterise_graph.svg") + "\n")
 
 

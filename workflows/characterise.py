@@ -39,19 +39,20 @@ class Report:
     plot: Path | None
 
 
+@task(takes=0.1)
 def all_off(oven: Oven, lamp: Lamp) -> None:
     """Leave nothing hot."""
     lamp.off()
     oven.off()
 
 
-@task
+@task(takes=2)
 def mount(stage: Stage, sample: str) -> None:
     """Bring a sample into place."""
     stage.mount(sample)
 
 
-@task
+@task(takes=(5, 7, 10))
 def spectrum(stage: Shared[Stage], lamp: Lamp, spectrometer: Spectrometer, exposures: int) -> Curve:
     """Average some exposures of 0.1 s to the lamp's light through what is on the stage."""
     progress(0, None, "warming up the lamp")
@@ -64,7 +65,7 @@ def spectrum(stage: Shared[Stage], lamp: Lamp, spectrometer: Spectrometer, expos
     )
 
 
-@task(retries=2)
+@task(retries=2, takes=(4, 5, 8))
 def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float) -> Curve:
     """Measure the current through the sample on the stage, 0 to 0.8 V, at a temperature in K."""
     progress(0, None, f"heating to {kelvin:g} K")
@@ -80,7 +81,7 @@ def iv_curve(stage: Shared[Stage], oven: Oven, smu: SourceMeter, kelvin: float) 
     return Curve(f"{kelvin:g} K", "voltage (V)", "current (A)", volts, amperes)
 
 
-@task
+@task(takes=(0.1, 2, 4))
 def report(sample: str, reference: Curve, curves: list[Curve], folder: Path) -> Report:
     """Save what was measured as JSON and CSV, and plot it, in a new folder for each time."""
     folder /= f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"

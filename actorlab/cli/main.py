@@ -103,6 +103,38 @@ def tasks(
 
 
 @app.command()
+def rehearse(
+    program: Program,
+    lab: LabFile = None,
+    parameters: Parameters = None,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to a file: .svg, .mmd for Mermaid, or .json.")
+    ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Let the bodies run, on simulated twins of the devices, in virtual time.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say what an experiment would do, and when; no device is touched.
+
+    It exits with 1 if the experiment would not succeed, as far as that is known.
+    """
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    from actorlab.cli.rehearsing import exit_code, rehearsed, write_picture  # noqa: PLC0415
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        found = rehearsed(program, lab, parameters or [], simulate=simulate)
+        if output is not None:
+            typer.echo(write_picture(found, output))
+        else:
+            Console(highlight=False).print(found)
+    raise typer.Exit(exit_code(found))
+
+
+@app.command()
 def devices(
     lab: LabFile = None,
     *,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from actorlab.core.lease_table import Granted
     from actorlab.core.virtual_clock import Due
 
-__all__ = ["Performer", "Script", "VirtualLab", "VirtualRun"]
+__all__ = ["Performance", "Performer", "Script", "VirtualLab", "VirtualRun"]
 
 S = RunState
 NOBODY: Final = (-1, -1)
@@ -163,6 +163,8 @@ class VirtualRun:
         "_loans",
         "_timers",
         "asked",
+        "begun",
+        "children",
         "core",
         "drawn",
         "ended",
@@ -170,6 +172,7 @@ class VirtualRun:
         "final",
         "id",
         "last",
+        "on_end",
         "origin",
         "parent",
         "script",
@@ -199,6 +202,10 @@ class VirtualRun:
         self.core = RunCore(script.spec)
         self.units: dict[int, VirtualRun] = {}
         self.drawn: dict[int, None] = {}
+        self.children: tuple[VirtualRun, ...] = ()
+        """The runs that bodies have started."""
+        self.begun = False
+        self.on_end: Callable[[], None] | None = None
         self.asked: tuple[int, ...] = ()
         """Steps over which an operator would have been asked."""
         self.last = self.wait.number
@@ -216,6 +223,9 @@ class VirtualRun:
         lab, script = self._lab, self.script
         lab.runs[self.id] = self
         parent = self.parent
+        self.begun = True
+        if parent is not None and self.origin[0] < 0:
+            parent.on(ev.ChildBegun())
         if parent is not None and (parent.ended or parent.core.state is S.CANCELLING):
             self.on(ev.Stopped(S.CANCELLED, parent.core.reason or "the run that started it has ended"))
             return
@@ -407,15 +417,30 @@ class VirtualRun:
         self.last = lab.timeline.begin("end", self.id, -1, behind, lab.clock.now).number
         self.ended = True
         self.ended_at = lab.clock.now
-        parent = self.parent
-        if parent is not None:
-            parent.unit_ended(self, *self.origin)
+        if self.on_end is not None:
+            self.on_end()
+        if self.parent is not None:
+            self.parent.unit_ended(self, *self.origin)
 
     def unit_ended(self, unit: VirtualRun, step: int, attempt: int) -> None:
-        """Hear that a step which is a run of its own has ended."""
+        """Hear that a step which is a run of its own, or a child of a body, has ended."""
         if step >= 0:
             self.final[step] = unit.last
             self.on(ev.BodyEnded(step, attempt, unit.outcome()))
+        elif unit.begun:
+            self.on(ev.ChildEnded())
+
+    def spawn(self, script: Script, step: int) -> VirtualRun:
+        """Start a child run of the body of a step, which goes on."""
+        child = VirtualRun(self._lab, script, self, (-1, step), (self.final[step],) if step in self.final else ())
+        self.children = (*self.children, child)
+        self._lab.clock.after(0.0, child.begin)
+        return child
+
+    def _stop_children(self, action: ev.StopChildren) -> None:
+        for child in self.children:
+            if not child.ended:
+                child.on(ev.Stopped(S.CANCELLED, action.reason))
 
     def outcome(self) -> BaseException | None:
         """Return the error with which it ended, if it did."""
@@ -430,6 +455,7 @@ class VirtualRun:
         ev.AskDecision: _ask_decision,
         ev.StartBody: _start_body,
         ev.AlarmBody: _alarm_body,
+        ev.StopChildren: _stop_children,
         ev.SetTimer: _set_timer,
         ev.AwaitDevices: _await_devices,
         ev.StartCleanup: _start_cleanup,

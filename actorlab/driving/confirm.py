@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,6 @@ Action = Callable[[Any, str, tuple[Any, ...], dict[str, Any]], Any]
 FIRST_PAUSE: Final = 0.001
 LONGEST_PAUSE: Final = 0.1
 """Seconds between two looks; they grow from the first to the longest."""
-monotonic = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Confirmed:
 
     def _confirm(self, target: Any, name: str, wanted: Any) -> None:
         read_back = self.set_value.read_back
+        monotonic = current.get().monotonic
         end = monotonic() + read_back.within
         pause = FIRST_PAUSE
         while not self.set_value.agrees(found := looked_up(target, read_back.member), wanted):

@@ -33,17 +33,20 @@ class Known(NamedTuple):
 class Durations(Protocol):
     """Know how long a task took on some devices: a `History`, or whoever else remembers finished runs."""
 
-    def known(self, task: str, devices: tuple[str, ...]) -> Known | None:
-        """Return what a task took on these devices, in the order of their names; None if it isn't known."""
+    def known(self, task: str, devices: tuple[str, ...], reference: str = "") -> Known | None:
+        """Return what a task took on these devices, in any order; None if it isn't known.
+
+        It is known by its name or, for those who keep that, by the `reference` of its function: "module:name".
+        """
         ...
 
 
 class NoHistory:
     """Know nothing of earlier runs."""
 
-    def known(self, task: str, devices: tuple[str, ...]) -> Known | None:
+    def known(self, task: str, devices: tuple[str, ...], reference: str = "") -> Known | None:
         """Return None."""
-        del task, devices
+        del task, devices, reference
         return None
 
 
@@ -74,8 +77,9 @@ class History:
         durations.append(seconds)
         del durations[:-REMEMBERED]
 
-    def known(self, task: str, devices: tuple[str, ...]) -> Known | None:
+    def known(self, task: str, devices: tuple[str, ...], reference: str = "") -> Known | None:
         """Return what a task took on these devices; None if it never ran on them."""
+        del reference
         durations = self._seconds.get((task, tuple(sorted(devices))))
         if not durations:
             return None
@@ -122,10 +126,14 @@ NO_TIME: Final = Estimate(0.0, 0.0, 0.0, "known")
 
 
 def estimate(
-    task: str, devices: tuple[str, ...], takes: float | tuple[float, float, float] | None, durations: Durations
+    task: str,
+    devices: tuple[str, ...],
+    takes: float | tuple[float, float, float] | None,
+    durations: Durations,
+    reference: str = "",
 ) -> Estimate:
     """Estimate how long a task takes on some devices: by its history, else by `takes`, else by a guess."""
-    known = durations.known(task, tuple(sorted(devices)))
+    known = durations.known(task, tuple(sorted(devices)), reference)
     if known is not None:
         reach = EDGE * known.spread
         return Estimate(known.median, max(0.0, known.median - reach), known.median + reach, "history", known.runs)

@@ -20,7 +20,7 @@ FAINT: Final = "#7b8794"
 GRID: Final = "#e4e7eb"
 NO_DEVICE: Final = "#9aa5b1"
 
-CHARACTER, ROW, BAR, MARGIN, WIDTH = 7.2, 26.0, 16.0, 20.0, 760.0  # pixels
+CHARACTER, ROW, BAR, MARGIN, WIDTH = 7.8, 26.0, 16.0, 20.0, 760.0  # pixels
 TITLE, AXIS, GAP, MARK = 30.0, 22.0, 18.0, 34.0
 MOST_ROWS: Final = 100
 """Of a longer workflow only the lanes of the devices are drawn, and the steps that determine its end."""
@@ -94,7 +94,7 @@ def heading(rehearsal: Rehearsal) -> Iterator[str]:
         took += f" (eight times out of ten {in_words(low)} to {in_words(high)})"
     yield (
         f'<text x="{MARGIN}" y="{MARGIN + 14}" fill="{INK}" font-size="15"><tspan font-weight="600">'
-        f"{escape(rehearsal.name)}</tspan> {escape(took)}</text>"
+        f"{escape(rehearsal.name)}</tspan> {rehearsal.how}: {escape(took)}</text>"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from actorlab.core.run_state import RunState
 from actorlab.core.timeline import Waited
@@ -20,11 +20,12 @@ __all__ = ["Conflict", "DeviceUse", "Entry", "Link", "Rehearsal", "Violation"]
 class Entry(NamedTuple):
     """One step, or clean-up, in its place: from `begin` to `end`, in seconds from the submission.
 
-    `run` is the run it belongs to: that of the workflow, or of one inside it; `step` its number there, negative for a
-    clean-up. `waits` say for what it waited although its values were known.
+    `run` is the run it belongs to: that of the workflow, or one `depth` runs inside it; `step` its number there,
+    negative for a clean-up. `waits` say for what it waited although its values were known.
     """
 
     run: str
+    depth: int
     step: int
     attempt: int
     name: str
@@ -41,11 +42,6 @@ class Entry(NamedTuple):
     def seconds(self) -> float:
         """How long it takes."""
         return self.end - self.begin
-
-    @property
-    def depth(self) -> int:
-        """In how many workflows it is, beyond the outermost."""
-        return self.run.count("/")
 
     @property
     def title(self) -> str:
@@ -118,7 +114,8 @@ class Rehearsal:
     conflicts: tuple[Conflict, ...] = ()
     violations: tuple[Violation, ...] = ()
     unknown: tuple[str, ...] = ()
-    simulated: bool = False
+    how: Literal["rehearsed", "simulated", "ran"] = "rehearsed"
+    """By known durations, on simulated devices, or in earnest, as `lab.rehearse.timeline` tells it."""
     value: Any = field(default=None, compare=False)
     """What it returned, if it was simulated."""
     pairs: Callable[[], Iterable[tuple[str, str]]] = field(default=no_pairs, repr=False, compare=False)
@@ -143,7 +140,7 @@ class Rehearsal:
             "begins": self.begins,
             "state": str(self.state),
             "reason": self.reason,
-            "simulated": self.simulated,
+            "how": self.how,
             "steps": [as_dict(entry) for entry in self.entries],
             "critical_path": [link._asdict() for link in self.critical_path],
             "devices": [use._asdict() for use in self.devices],

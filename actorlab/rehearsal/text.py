@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["in_text", "report"]
 
-WIDTH: Final = 36
+WIDTH: Final = 30
 """Characters of a bar."""
+LONGEST: Final = 32
+"""Characters of a name."""
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 ROOM: Final = 40
 """So many steps are shown; a longer workflow is told by its beginning, and by what determines its end."""
@@ -62,36 +64,46 @@ def parts(it: Rehearsal) -> Iterator[RenderableType | None]:
 def headline(it: Rehearsal) -> Text:
     """Say how long it takes, and how it ends."""
     low, high = it.interval
-    verb = "simulated" if it.simulated else "rehearsed"
-    line = Text.assemble((it.name, "bold"), f" {verb}: ", (in_words(it.makespan), "bold"))
+    line = Text.assemble((it.name, "bold"), f" {it.how}: ", (in_words(it.makespan), "bold"))
     if high - low > 0.001 * it.makespan:
         line.append(f", eight times out of ten {in_words(low)} to {in_words(high)}")
     if it.begins > 0:
         line.append(f"; it begins after {in_words(it.begins)}")
     if it.state is not RunState.SUCCEEDED:
-        line.append(f"\nit would be {it.state}: {it.reason}", "red")
+        line.append(f"\nit {'ended' if it.how == 'ran' else 'would end'} {it.state}: {it.reason}", "red")
     return line
 
 
 def timeline(it: Rehearsal) -> Table:
     """Draw a bar for each step."""
+    shown = it.entries[:ROOM]
+    names = [shortened("  " * entry.depth + entry.title) for entry in shown]
     table = Table.grid(padding=(0, 2, 0, 0))
-    for justify in ("left", "left", "right", "right"):
-        table.add_column(no_wrap=True, justify=justify)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True, min_width=max(map(len, names), default=0))
+    table.add_column(no_wrap=True, min_width=WIDTH)
+    begins = [in_words(entry.begin) for entry in shown]
+    lasts = [in_words(it.seconds) + ("?" if it.estimate.source == "default" else "") for it in shown]
+    for words in (begins, lasts):
+        table.add_column(no_wrap=True, justify="right", min_width=max(map(len, ("from", *words))))
+    table.add_column()  # it gives way where the window is narrow, since its text and not the column says no_wrap
     table.add_row("", ruler(it.makespan), Text("from", "dim"), Text("for", "dim"), "")
-    for entry in it.entries[:ROOM]:
+    for name, entry, begin, lasts_for in zip(names, shown, begins, lasts, strict=True):
         table.add_row(
-            Text("  " * entry.depth + entry.title, "bold" if entry.critical else ""),
+            Text(name, "bold" if entry.critical else ""),
             Text(bar(entry, it.makespan), "cyan" if entry.critical else "blue"),
-            Text(in_words(entry.begin), "dim"),
-            in_words(entry.seconds) + ("?" if entry.estimate.source == "default" else ""),
-            Text(remark(entry), "dim"),
+            Text(begin, "dim"),
+            lasts_for,
+            Text(remark(entry), "dim", no_wrap=True, overflow="ellipsis"),
         )
     left = len(it.entries) - ROOM
     if left > 0:
         table.add_row(Text(f"… and {left} more", "dim"))
     return table
+
+
+def shortened(name: str) -> str:
+    """Cut a name that is too long."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def bar(entry: Entry, end: float) -> str:

@@ -1,10 +1,10 @@
-"""Write seconds as people say them, and names and numbers of devices in few words."""
+"""Write seconds as people say them."""
 
 from __future__ import annotations
 
 __all__ = ["in_words"]
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+FEW, MINUTE, HOUR, DAY = 10.0, 60.0, 3600.0, 86_400.0
 
 
 def in_words(seconds: float) -> str:
@@ -13,10 +13,9 @@ def in_words(seconds: float) -> str:
     >>> in_words(185)
     '3 min 05 s'
     """
-    if seconds < 10:  # noqa: PLR2004 - here two digits behind the point count
-        return f"{seconds:.2f}".rstrip("0").rstrip(".") + " s"
     if seconds < MINUTE:
-        return f"{seconds:.1f} s"
+        digits = 2 if seconds < FEW else 1
+        return f"{seconds:.{digits}f}".rstrip("0").rstrip(".") + " s"
     whole = round(seconds)
     if whole < HOUR:
         return f"{whole // 60} min {whole % 60:02d} s"

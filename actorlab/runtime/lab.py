@@ -561,8 +561,9 @@ class Lab(KnownByName):
     # -- making runs
 
     def _child_of(self, scope: Any, function: Any, args: Any, kwargs: Any) -> Run[Any]:
-        if isinstance(scope, Body):
-            return scope.spawn(function, args, dict(kwargs))
+        child: Run[Any] | None = scope.spawn(function, args, dict(kwargs)) if hasattr(scope, "children") else None
+        if child is not None:
+            return child
         scope.forbid(f"lab.run({getattr(function, '__name__', function)}, …)")
         raise AssertionError(scope)
 

@@ -134,11 +134,14 @@ class RunMaker:
         run_id: str = "",
     ) -> RunActor:
         """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
+        options = options or work.task.options_
+        if borrows and options.lease == "step":  # its steps may not wait for what is held around it: it borrows that
+            options = options.changed({"lease": "run"})
         name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
         works = (work,) if drawing is None else works_of(drawing.steps, drawing.path)
         plan = ONE if drawing is None else drawing.graph.plan()
         cleanups = () if drawing is None else works_of(drawing.cleanups, drawing.path)
-        cells = self._cells_for(work)
+        cells = self._cells_for(work, options)
         return make(
             self._lab,
             run_id or self.next_id(name),  # the last that may fail is behind us: what can't begin takes no number
@@ -148,16 +151,16 @@ class RunMaker:
             cleanups=cleanups,
             cells=cells,
             shared=frozenset(work.shared) if work.shared else NOTHING,
-            options=options or work.task.options_,
+            options=options,
             drawing=drawing,
             parent=parent,
             parent_body=body,
             borrows=borrows,
         )
 
-    def _cells_for(self, work: Work) -> list[Cell]:
+    def _cells_for(self, work: Work, options: Options) -> list[Cell]:
         """Return the devices that a run leases for its whole length."""
-        if work.task.options_.lease == "step":
+        if options.lease == "step":
             return []
         return self._lab.cells_of([*work.exclusive, *work.shared])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from actorlab.core.virtual_lab import Script
 from actorlab.errors import ConfigError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.run_actor import RunActor
 
-__all__ = ["PaperCell", "PaperLab", "PaperMaker", "script_of"]
+__all__ = ["PaperCell", "PaperLab", "PaperMaker", "places_of", "script_of"]
 
 
 class PaperCell(NamedTuple):
@@ -27,13 +27,14 @@ class PaperCell(NamedTuple):
 class PaperLab:
     """What has to be known of a lab to make a run: its devices in their order, its grace, its limits."""
 
-    decider = None
+    journalling = None
 
     def __init__(
         self, devices: Iterable[str], cancel_grace: float = 10.0, limits: Mapping[str, int] | None = None
     ) -> None:
         self._cells = {name: PaperCell(name, order) for order, name in enumerate(devices)}
         self.cancel_grace = cancel_grace
+        self.decider: Any = None
         self.limits = dict(limits or {})
 
     def cells_of(self, names: Iterable[str]) -> list[PaperCell]:
@@ -49,6 +50,12 @@ class PaperLab:
                 text = f"the lab has no device named {name!r}; it has {', '.join(self._cells) or 'none'}"
                 raise ConfigError(text)
         return sorted([self._cells[name] for name in wanted], key=lambda cell: cell.order)
+
+
+def places_of(max_runs: int | None, limits: Mapping[str, int] | None) -> dict[str, int]:
+    """Return how many places there are, by the names that requests have for them."""
+    places = {f"tag:{tag}": count for tag, count in (limits or {}).items()}
+    return places if max_runs is None else {**places, "runs": max_runs}
 
 
 class PaperMaker(RunMaker):

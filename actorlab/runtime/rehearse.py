@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from actorlab.rehearsal.durations import Durations
-from actorlab.runtime.in_progress import history_of, look_at
+from actorlab.runtime.in_progress import look_at, remembered_in
 from actorlab.runtime.on_paper import PaperLab
 from actorlab.runtime.rehearsing import rehearse_on_paper, seconds_left
+from actorlab.runtime.run_timeline import timeline_of
+from actorlab.runtime.simulating import simulate_on_paper
+from actorlab.runtime.twin import Recipe
 from actorlab.scope import current
 
 if TYPE_CHECKING:
@@ -27,15 +30,16 @@ R = TypeVar("R")
 class Rehearse:
     """Rehearse runs of a lab: call it as one calls `lab.run`."""
 
-    def __init__(self, lab: Lab, durations: Durations | None = None) -> None:
+    def __init__(self, lab: Lab, durations: Durations | None = None, *, simulate: bool = False) -> None:
         self._lab = lab
         self._durations = durations
+        self._simulate = simulate
 
     def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Rehearsal:
         """Say what a run of a task or workflow would do, among the runs that are in progress.
 
-        Durations are those of earlier runs of the same steps on the same devices in this lab, else what `takes` says,
-        else 1 s; the rehearsal says of each which it is.
+        Durations are those of earlier runs of the same steps on the same devices, by the lab's journal or in this lab,
+        else what `takes` says, else 1 s; the rehearsal says of each which it is.
 
         Raises:
             WorkflowError: it can't be drawn.
@@ -44,14 +48,28 @@ class Rehearse:
         current.get().forbid(f"lab.rehearse({getattr(function, '__name__', function)}, …)")
         lab = self._lab
         lab.check_open()
-        return rehearse_on_paper(paper_of(lab), function, args, dict(kwargs), self._known(), others_in(lab))
+        paper, known, others = paper_of(lab), self._known(), others_in(lab)
+        if not self._simulate:
+            return rehearse_on_paper(paper, function, args, dict(kwargs), known, others)
+        recipes = {cell.name: Recipe(cell.factory, cell.args, cell.kwargs, cell.config) for cell in lab.cells.values()}
+        return simulate_on_paper(paper, recipes, function, args, dict(kwargs), known, others)
 
-    def using(self, *, durations: Durations | None = None) -> Rehearse:
-        """Return what rehearses by the durations that somebody else knows."""
-        return Rehearse(self._lab, durations or self._durations)
+    @staticmethod
+    def timeline(run: Run[Any]) -> Rehearsal:
+        """Return what a run has done so far, and when, to be seen beside its rehearsal."""
+        return timeline_of(run)
+
+    def using(self, *, durations: Durations | None = None, simulate: bool = False) -> Rehearse:
+        """Return what rehearses by the durations that somebody else knows, or simulates.
+
+        With ``simulate=True`` the bodies really run, in virtual time, on simulated twins of the devices: that of its
+        `DeviceConfig(twin=…)`, or an instrument of a virtual bench for the drivers of `actorlab.simulation`. What a
+        body does besides (files, time.sleep, threads of its own) it really does.
+        """
+        return Rehearse(self._lab, durations or self._durations, simulate=simulate)
 
     def _known(self) -> Durations:
-        return self._durations if self._durations is not None else history_of(self._lab.runs)
+        return self._durations if self._durations is not None else remembered_in(self._lab)
 
 
 def paper_of(lab: Lab) -> PaperLab:
@@ -74,5 +92,5 @@ def eta(run: Run[Any], durations: Durations | None = None) -> float | None:
     if run.done():
         return 0.0
     lab = run.supervisor.lab
-    known = durations if durations is not None else history_of(lab.runs)
+    known = durations if durations is not None else remembered_in(lab)
     return seconds_left(paper_of(lab), run.supervisor, known, others_in(lab))

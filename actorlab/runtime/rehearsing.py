@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.core.run_state import RunState
-from actorlab.core.virtual_lab import Script, VirtualLab, VirtualRun
+from actorlab.core.virtual_lab import Performance, Script, VirtualLab, VirtualRun
 from actorlab.errors import text_of
-from actorlab.rehearsal.durations import Durations, Estimate, estimate
+from actorlab.references import reference_of
+from actorlab.rehearsal.durations import DEFAULT_SECONDS, Durations, Estimate, estimate
 from actorlab.rehearsal.interval import makespan_interval
 from actorlab.rehearsal.rehearsal import Conflict, Rehearsal, Violation
-from actorlab.runtime.in_progress import InProgress, remaining
+from actorlab.runtime.in_progress import InProgress, estimate_of, remaining
 from actorlab.runtime.limits_met import LimitsMet
 from actorlab.runtime.on_paper import PaperLab, PaperMaker, script_of
 from actorlab.runtime.stepwise import Stepwise
@@ -114,7 +115,7 @@ class Rehearser:
 
     # -- what bodies do
 
-    def body(self, run: VirtualRun, step: int, attempt: int) -> float | Script:
+    def body(self, run: VirtualRun, step: int, attempt: int) -> Performance:
         """Return the seconds of a step, or the run that it is."""
         del attempt
         actor = self.actors[run.id]
@@ -135,7 +136,7 @@ class Rehearser:
                 return self.script(unit_actor)
         return self._note(run, step, self.estimate(work, run.id))
 
-    def cleanup(self, run: VirtualRun, number: int) -> float:
+    def cleanup(self, run: VirtualRun, number: int) -> float | None:
         """Return the seconds of a clean-up."""
         return self._note(run, -1 - number, self.estimate(self.actors[run.id].cleanups[number], run.id))
 
@@ -144,9 +145,10 @@ class Rehearser:
         del run, step, reason
         return False
 
-    def make_safe(self, run: VirtualRun, device: str) -> None:
+    def make_safe(self, run: VirtualRun, device: str) -> BaseException | None:
         """Take it that this takes no time."""
         del run, device
+        return None
 
     def _note(self, run: VirtualRun, step: int, its: Estimate) -> float:
         self.estimates[run.id, step] = its
@@ -165,7 +167,7 @@ class Rehearser:
         key = (work.name, work.exclusive, work.shared, takes)
         its = self._known.get(key)
         if its is None:
-            its = self._known[key] = estimate(work.name, (*work.exclusive, *work.shared), takes, self._durations)
+            its = self._known[key] = estimate_of(work, self._durations)
         if its.source == "default":
             self._guesses.append(Guess(run, work.name))
         return its
@@ -195,7 +197,9 @@ class Rehearser:
             if step.nested is not None:
                 ends.append(begin + self._span(step.nested))
             else:
-                known = estimate(step.name, tuple(step.needs), step.task.options_.takes, self._durations)
+                reference = str(reference_of(step.task))
+                takes = step.task.options_.takes
+                known = estimate(step.name, tuple(step.needs), takes, self._durations, reference)
                 ends.append(begin + known.seconds)
         return max(ends, default=0.0)
 
@@ -211,7 +215,9 @@ class Rehearser:
 
     # -- what has come about
 
-    def result(self, stage: VirtualLab, run: VirtualRun, actor: RunActor) -> Rehearsal:
+    def result(
+        self, stage: VirtualLab, run: VirtualRun, actor: RunActor, *, simulated: bool = False, value: Any = None
+    ) -> Rehearsal:
         """Put it all together."""
         stepwise = Stepwise(stage, run, self.actors, self.estimates)
         activities, end = stage.timeline.activities, stage.clock.now
@@ -229,6 +235,8 @@ class Rehearser:
             conflicts=tuple(self._conflicts(actor)),
             violations=tuple(dict.fromkeys(self.violations)),
             unknown=(*self.unknown, *self._guessed(run), *self._inside(actor)),
+            how="simulated" if simulated else "rehearsed",
+            value=value,
             pairs=partial(overlapping, drawings),
         )
 
@@ -246,11 +254,13 @@ class Rehearser:
         return [guess.name for guess in self._guesses if guess.run == run.id or guess.run.startswith(inside)]
 
     def _guessed(self, run: VirtualRun) -> Iterator[str]:
-        for name, count in Counter(self.guesses_in(run)).items():
-            times = f" ({count} times)" if count > 1 else ""
+        guesses = Counter(self.guesses_in(run))
+        if guesses:
+            names = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in guesses.items())
+            each = " each" if len(guesses) > 1 or guesses.total() > 1 else ""
             yield (
-                f"how long {name}{times} takes: it never ran on these devices and declares no takes=, so it counts as "
-                f"{estimate(name, (), None, self._durations).seconds:g} s"
+                f"how long it takes: {names}; it never ran on these devices and declares no takes=, so it counts as "
+                f"{DEFAULT_SECONDS:g} s{each}"
             )
 
     def _inside(self, actor: RunActor) -> Iterator[str]:

@@ -37,8 +37,8 @@ class Stepwise:
         self._all = stage.timeline.activities
         self._actors = actors
         self._estimates = estimates
-        inside = f"{root.id}/"
-        self._own = [it for it in self._all if it.run == root.id or it.run.startswith(inside)]
+        self._depths = {run.id: depth for run in stage.runs.values() if (depth := below(root, run)) is not None}
+        self._own = [it for it in self._all if it.run in self._depths]
         self._last = root.last if root.ended else self._own[-1].number
         self._chain = stage.timeline.chain(self._last)
         self._waits = self._all_waits()
@@ -95,8 +95,9 @@ class Stepwise:
         work = self._work(activity)
         values = tuple([value for value in (*work.args, *work.kwargs.values()) if type(value) in SHOWN])
         return Entry(
-            activity.run, activity.step, activity.attempt, work.name, values, work.exclusive, work.shared,
-            activity.begin, activity.end, self._estimates.get((activity.run, activity.step), NO_TIME),
+            activity.run, self._depths[activity.run], activity.step, activity.attempt, work.name, values,
+            work.exclusive, work.shared, activity.begin, activity.end,
+            self._estimates.get((activity.run, activity.step), NO_TIME),
             self._waits.get(activity.number, ()), critical,
         )  # fmt: skip
 
@@ -152,6 +153,16 @@ class Stepwise:
         actor = self._actors[run.id]
         devices = actor.drawing.graph.common_devices(last, step) if actor.drawing is not None else []
         return (Waited(", ".join(devices) or "its turn", actor.work[last].name, begin - ready),)
+
+
+def below(root: VirtualRun, run: VirtualRun) -> int | None:
+    """Return how many runs down from another one a run is; None if it isn't within that."""
+    depth = 0
+    while run is not root:
+        if run.parent is None:
+            return None
+        run, depth = run.parent, depth + 1
+    return depth
 
 
 def covered(spans: list[tuple[float, float]]) -> float:

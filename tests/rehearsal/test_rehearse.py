@@ -20,6 +20,7 @@ from actorlab import (
     choose,
     cleanup,
     each,
+    sleep,
     task,
     workflow,
 )
@@ -27,6 +28,8 @@ from actorlab.rehearsal import DEFAULT_SECONDS, Conflict, History
 from actorlab.runtime.rehearse import eta
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.rehearsal.conftest import Untouched
 
 
@@ -46,6 +49,11 @@ def read(meter: Untouched) -> float:
 def fit(*values: object) -> bool:
     del values
     return True
+
+
+@task
+def nap() -> None:
+    sleep(0.05)
 
 
 @task(takes=0.5)
@@ -116,7 +124,7 @@ def test_durations_are_those_of_earlier_runs_else_declared_else_a_guess(
     }  # fmt: skip
     assert rehearsed.find("read")[0].seconds == 11.0
     assert rehearsed.find("fit")[0].seconds == DEFAULT_SECONDS
-    assert any("how long fit takes" in line for line in rehearsed.unknown)
+    assert any("how long it takes: fit" in line for line in rehearsed.unknown)
 
 
 def test_a_lab_remembers_how_long_its_steps_took(lab: Lab) -> None:
@@ -131,6 +139,14 @@ def test_a_lab_remembers_how_long_its_steps_took(lab: Lab) -> None:
     entry = lab.rehearse(wait).find("wait")[0]
     assert entry.estimate.source == "history"
     assert 0.15 < entry.seconds < 5
+
+
+def test_a_journal_remembers_how_long_steps_took_in_earlier_labs(tmp_path: Path) -> None:
+    for expected in ("default", "history"):
+        with Lab("kept", journal=tmp_path / "lab.db") as lab:
+            assert lab.rehearse(nap).find("nap")[0].estimate.source == expected
+            lab.run(nap)
+            assert lab.rehearse(nap.options(name="other")).find("other")[0].estimate.source == "history"
 
 
 @task(takes=(2, 5, 8))
@@ -375,3 +391,30 @@ def test_a_lease_that_comes_too_late_is_refused_in_the_rehearsal_as_well(lab: La
     rejected = lab.rehearse(tune.options(on_conflict="reject"), laser)
     assert "rejected" in rejected.reason
     gate[1].set()
+
+
+def test_a_run_that_took_place_is_told_in_the_same_way(lab: Lab) -> None:
+    @task
+    def wait(seconds: float) -> None:
+        sleep(seconds)
+
+    @workflow
+    def inner() -> None:
+        wait(0.02)
+
+    @workflow
+    def three() -> None:
+        after = wait(0.03)
+        wait.options(after=after)(0.04)
+        wait(0.01)
+        inner()
+
+    run = lab.start(three)
+    run.result(5)
+    ran = lab.rehearse.timeline(run)
+    assert ran.how == "ran"
+    assert "three ran" in str(ran)
+    assert [link.what for link in ran.critical_path] == ["wait(0.03)", "wait(0.04)"]
+    assert ran.makespan >= 0.07
+    assert sorted(entry.depth for entry in ran.entries) == [0, 0, 0, 1]
+    assert ran.to_svg().startswith("<svg")

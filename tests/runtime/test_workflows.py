@@ -526,7 +526,7 @@ def test_with_lease_step_a_waiting_step_says_for_what_and_a_failing_one_makes_it
     holder = lab.start(lambda _: gate.stop(), lamp)
     gate.reached()
     run = lab.start(steps, lamp, other)
-    while not ((reasons := run.reasons) and log):  # the other step has run
+    while not ((reasons := run.reasons) and log and not lab.status("other").holder):  # the other step has run
         checkpoint()
     assert f"waits for lamp, held by {holder.id}" in reasons[0]
     gate.open()
@@ -558,6 +558,25 @@ def test_a_task_with_lease_step_uses_no_device_itself_and_its_children_lease_one
     with pytest.raises(NotLeased):
         lab.run(cheat, lamp)
     assert log == ["lamp 1", "lamp 2", "lamp 3"]
+
+
+def test_with_lease_step_a_workflow_within_one_that_holds_its_devices_borrows_them(lab: Lab) -> None:
+    lamp = lab.add("lamp", Lamp)
+
+    @workflow(lease="step")
+    def inner(lamp: Lamp) -> int:
+        return light(lamp, 1)
+
+    @workflow
+    def outer(lamp: Lamp) -> list[int]:
+        return [inner(lamp), light(lamp, 2)]
+
+    @task
+    def body(lamp: Lamp) -> int:
+        return spawn(inner, lamp).result()
+
+    assert lab.start(outer, lamp).result(5) == [1, 2]
+    assert lab.start(body, lamp).result(5) == 1
 
 
 # -- drawing pitfalls
