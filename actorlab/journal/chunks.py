@@ -1,4 +1,4 @@
-"""Put the events, or the recorded rows, of a moment together as one piece to be written, and take them apart again."""
+"""Put the recorded rows of a moment together as one piece to be written, and take them apart again."""
 
 from __future__ import annotations
 
@@ -11,73 +11,20 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from actorlab.encoding import Resolve, decode, dumps, encode, imported, loads
-from actorlab.journal.freezing import Blob, freeze
 
 __all__ = [
     "Columns",
-    "Encoder",
-    "EventTuple",
     "Recorded",
     "RowTuple",
-    "events_from",
     "joined",
     "merged",
     "rows_chunk",
     "rows_from",
 ]
 
-EventTuple: TypeAlias = tuple[int, int, str, Any]
-"""Its number, microseconds since its opening, its kind, and its payload."""
 RowTuple: TypeAlias = tuple[int, float, tuple[Any, ...]]
 """Its number, its time in seconds since 1970, and its values."""
 
-# -- events
-
-
-UNFIT: Final = (ValueError, TypeError, RecursionError, RuntimeError)
-"""What is raised for values that JSON hasn't got, and for dicts that were changed meanwhile."""
-
-
-class Encoder:
-    """Write payloads as JSON; what JSON doesn't know is encoded, and large values gather in `blobs`."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, Blob] = {}
-        self._encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=self._default).encode
-
-    def _default(self, value: object) -> Any:
-        if not isinstance(value, Blob):
-            value = freeze(value, lenient=True)
-        if not isinstance(value, Blob):
-            return value
-        self.blobs[value.sha256] = value
-        return value.tree
-
-    def events(self, events: list[EventTuple]) -> str:
-        """Write events; one whose payload isn't as JSON has it is written as well as it can be."""
-        try:
-            return self._encode(events)
-        except UNFIT:
-            return f"[{','.join(map(self._event, events))}]"
-
-    def _event(self, event: EventTuple) -> str:
-        number, at, kind, payload = event
-        return f"[{number},{at},{self._encode(kind)},{self.text(payload)}]"
-
-    def text(self, payload: Any) -> str:
-        """Write a payload, as well as it can be."""
-        try:
-            return self._encode(payload)
-        except UNFIT:
-            return self._encode(self._default(payload))
-
-
-def events_from(text: str) -> list[EventTuple]:
-    """Read the events of a chunk; their payloads are still encoded."""
-    return [(number, at, kind, payload) for number, at, kind, payload in json.loads(text)]
-
-
-# -- rows
 
 FLOAT: Final = float
 NUMBERS: Final = {FLOAT: "d", int: "q", bool: "b"}

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeAlias, cast
 from actorlab.core.run_state import TERMINAL
 from actorlab.encoding import StandIn, StandInError, dumps
 from actorlab.errors import JournalError, text_of
-from actorlab.journal.chunks import Encoder, EventTuple, RowTuple
+from actorlab.journal.chunks import RowTuple
+from actorlab.journal.event_chunks import Encoder, Events
 from actorlab.journal.opening import Opening
 
 __all__ = ["Group", "Item", "Mark", "Written"]
@@ -46,7 +47,7 @@ class Group:
         """Of the last event."""
         self.size = 0
         """How many items it was made of."""
-        self.events: dict[str, list[EventTuple]] = {}
+        self.events: dict[str, Events] = {}
         self.rows: dict[tuple[str, str, tuple[str, ...]], list[RowTuple]] = {}
         self.row_counts: dict[str, int] = {}
         self.created: dict[str, dict[str, Any]] = {}
@@ -63,22 +64,38 @@ class Group:
         """What is known of durations once this is written."""
 
     def add(self, items: Sequence[Item]) -> None:
-        """Sort items in their order; on the hot path, and so one long loop."""
-        events, origin, number = self.events, self.opening.monotonic, self.number
+        """Sort items in their order; on the hot path, where they are mostly events of one run."""
         self.size += len(items)
-        kind: Any
+        if not items:
+            return
+        runs, kinds, payloads, times = zip(*items, strict=True)
+        if Mark not in set(map(type, kinds)) and len(set(runs)) == 1:
+            self.events[runs[0]] = Events(range(self.number + 1, self.number + len(items) + 1), kinds, payloads, times)
+            self.number += len(items)
+        else:
+            self._take_apart(items)
+        for run, events in self.events.items():
+            if not LISTED.isdisjoint(events.kinds):
+                for kind, payload, at in zip(events.kinds, events.payloads, events.times, strict=True):
+                    if kind in LISTED:
+                        self._list(run, kind, payload, at)
+
+    def _take_apart(self, items: Sequence[Item]) -> None:
+        """Sort items of several runs, or of which some aren't events."""
+        found: dict[str, list[tuple[int, str, Any, float]]] = {}
+        number = self.number
         for run, kind, payload, at in items:
-            if kind.__class__ is str:
-                number += 1
-                mine = events.get(run)
-                if mine is None:
-                    mine = events[run] = []
-                mine.append((number, int((at - origin) * 1e6), kind, payload))
-                if kind in LISTED:
-                    self._list(run, kind, payload, at)
-            else:
+            if isinstance(kind, Mark):
                 self._sort(run, kind, payload, at)
+                continue
+            number += 1
+            mine = found.get(run)
+            if mine is None:
+                mine = found[run] = []
+            mine.append((number, kind, payload, at))
         self.number = number
+        for run, mine in found.items():
+            self.events[run] = Events(*zip(*mine, strict=True))
 
     def _sort(self, run: str, kind: Mark, payload: Any, at: float) -> None:
         match kind:

@@ -15,8 +15,9 @@ from actorlab.encoding.refusing import class_of
 from actorlab.errors import JournalError
 from actorlab.journal import schema
 from actorlab.journal.asking import put_request, wait_for_answer
-from actorlab.journal.chunks import Recorded, events_from, joined, rows_from
+from actorlab.journal.chunks import Recorded, joined, rows_from
 from actorlab.journal.database import Database, begin_or_check, place_of
+from actorlab.journal.event_chunks import events_from
 from actorlab.journal.kept_rows import KeptRows
 from actorlab.journal.lock import Holder, held, holder_of
 from actorlab.journal.opening import Opening, opening_from, user
@@ -188,12 +189,12 @@ class JournalReader:
         openings = {opening.id: opening for opening in self.openings()}
         found: list[KeptEvent] = []
         for row in self._all(asked):
-            began = openings[row.opening].started
+            opening = openings[row.opening]
             plain, blobs = TAG not in row.body, BLOB in row.body
-            for number, at, kind, payload in events_from(row.body):
+            for number, at, kind, payload in events_from(row.first, row.body):
                 if wanted is None or kind in wanted:
                     told = payload if plain else self._decoded(payload, blobs=blobs)
-                    found.append(KeptEvent(number, row.run, began + at / 1e6, kind, told))
+                    found.append(KeptEvent(number, row.run, opening.wall(at), kind, told))
         if run is None:
             found.sort(key=lambda event: event.number)
         return found

@@ -82,7 +82,9 @@ events: Final = Table(
     Column("first", BigInteger, primary_key=True, autoincrement=False),  # the numbers count through the whole journal
     Column("last", BigInteger, nullable=False),
     Column("opening", Integer, nullable=False),
-    Column("body", Text, nullable=False),  # JSON: [[number, microseconds since the opening, kind, payload], …]
+    # JSON: {"kinds": [[kind, how often], …], "times": base64 of little-endian doubles: the opening's monotonic clock,
+    #        "payloads": […], and if the numbers aren't all from `first` to `last`, "numbers": […]}
+    Column("body", Text, nullable=False),
     Index("events_in_order", "first"),
 )
 

@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from actorlab.encoding import dumps
 from actorlab.errors import JournalError
 from actorlab.journal import schema
-from actorlab.journal.chunks import Encoder, merged, rows_chunk
+from actorlab.journal.chunks import merged, rows_chunk
 from actorlab.journal.database import Database, clear
+from actorlab.journal.event_chunks import Encoder
 from actorlab.journal.group import Group, Item
 from actorlab.journal.lock import in_use
 from actorlab.journal.opening import Opening, opening_from
@@ -202,8 +203,8 @@ class Store:
         chunks = [
             {
                 "run": run,
-                "first": mine[0][0],
-                "last": mine[-1][0],
+                "first": mine.numbers[0],
+                "last": mine.numbers[-1],
                 "opening": self.opening.id,
                 "body": encoder.events(mine),
             }
