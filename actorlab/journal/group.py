@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias, cast
 
 from actorlab.core.run_state import TERMINAL
@@ -14,7 +14,7 @@ from actorlab.journal.chunks import RowTuple
 from actorlab.journal.event_chunks import Encoder, Events
 from actorlab.journal.opening import Opening
 
-__all__ = ["Group", "Item", "Mark", "Written"]
+__all__ = ["FIELDS", "Group", "Mark", "Written"]
 
 Written: TypeAlias = Callable[[JournalError | None], object]
 """Is called when all that was appended before is on disk, or with the error that keeps it from there."""
@@ -30,8 +30,11 @@ class Mark(enum.Enum):
     NOTHING = enum.auto()
 
 
-Item: TypeAlias = tuple[str, str | Mark, Any, float]
-"""A run, the kind of the event, its payload, and when that was."""
+FIELDS: Final = 4
+"""An item is so many elements of a flat list: a run, the kind of the event, its payload, and when that was.
+
+A tuple for each would be one more object for the garbage collector to look at.
+"""
 FINAL: Final = frozenset(state.value for state in TERMINAL)
 LISTED: Final = frozenset(("run", "state", "device"))
 COLUMNS: Final = frozenset(("name", "kind", "parent", "task", "asker", "state"))
@@ -63,24 +66,22 @@ class Group:
         self.durations: dict[tuple[str, str], tuple[int, deque[float]]] = {}
         """What is known of durations once this is written."""
 
-    def add(self, items: Sequence[Item]) -> None:
+    def add(self, items: list[Any]) -> None:
         """Sort items in their order; on the hot path, where they are mostly events of one run."""
-        self.size += len(items)
-        if not items:
-            return
-        runs, kinds, payloads, times = zip(*items, strict=True)
+        runs, kinds, payloads, times = (items[field::FIELDS] for field in range(FIELDS))
+        self.size = len(runs)
         if Mark not in set(map(type, kinds)) and len(set(runs)) == 1:
-            self.events[runs[0]] = Events(range(self.number + 1, self.number + len(items) + 1), kinds, payloads, times)
-            self.number += len(items)
+            self.events[runs[0]] = Events(range(self.number + 1, self.number + len(runs) + 1), kinds, payloads, times)
+            self.number += len(runs)
         else:
-            self._take_apart(items)
+            self._take_apart(zip(runs, kinds, payloads, times, strict=True))
         for run, events in self.events.items():
             if not LISTED.isdisjoint(events.kinds):
                 for kind, payload, at in zip(events.kinds, events.payloads, events.times, strict=True):
                     if kind in LISTED:
                         self._list(run, kind, payload, at)
 
-    def _take_apart(self, items: Sequence[Item]) -> None:
+    def _take_apart(self, items: Iterable[tuple[str, str | Mark, Any, float]]) -> None:
         """Sort items of several runs, or of which some aren't events."""
         found: dict[str, list[tuple[int, str, Any, float]]] = {}
         number = self.number

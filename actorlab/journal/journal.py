@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from actorlab.errors import JournalError
-from actorlab.journal.group import Mark, Written
+from actorlab.journal.group import FIELDS, Mark, Written
 from actorlab.journal.inbox import Inbox, Request
 from actorlab.journal.opening import Opening
 from actorlab.journal.writer import Writer
@@ -71,7 +71,7 @@ class Journal:
             recovered=recovered,
             finish=kept.close,
         )
-        self._put = self._writer.items.append
+        self._put = self._writer.items.extend
         self._writer.thread.start()
 
     @classmethod
@@ -122,7 +122,7 @@ class Journal:
         writer = self._writer
         if writer.asleep:
             writer.wake()
-        if len(writer.items) > MUCH:
+        if len(writer.items) > MUCH * FIELDS:
             self._let_it_write()
 
     def took(self, task: str, devices: tuple[str, ...], seconds: float) -> None:
@@ -201,7 +201,7 @@ class Journal:
             return
         self._closed = True
         ended = self._writer.end(timeout)
-        left = len(self._writer.items) + self._writer.dropped
+        left = self._writer.left
         trouble = self._writer.troubled
         if left or not ended:
             why = f": {trouble}" if trouble is not None else ", because its disk doesn't answer"

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from actorlab.journal import schema
 from actorlab.journal.chunks import merged, rows_chunk
 from actorlab.journal.database import Database, clear
 from actorlab.journal.event_chunks import Encoder
-from actorlab.journal.group import Group, Item
+from actorlab.journal.group import Group
 from actorlab.journal.lock import in_use
 from actorlab.journal.opening import Opening, opening_from
 
@@ -146,8 +146,8 @@ class Store:
 
     # -- a group
 
-    def write(self, items: Sequence[Item]) -> Group:
-        """Write items in one transaction; what comes back says how many of them were written.
+    def write(self, items: list[Any]) -> Group:
+        """Write items of the flat list in one transaction; what comes back says how many of them were written.
 
         Raises:
             JournalError: the database says no; nothing of it is written, or it isn't known yet whether.

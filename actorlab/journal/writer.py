@@ -6,10 +6,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.errors import JournalError, text_of
-from actorlab.journal.group import Item, Mark, Written
+from actorlab.journal.group import FIELDS, Mark, Written
 
 if TYPE_CHECKING:
     from actorlab.journal.store import Store
@@ -43,7 +43,8 @@ class Writer:
         recovered: Callable[[], object],
         finish: Callable[[bool], None],
     ) -> None:
-        self.items: list[Item] = []
+        self.items: list[Any] = []
+        """What is to be written, flat: `FIELDS` elements for each item, which are added at one stroke."""
         self.asleep = False
         """Whether the thread waits for something to write: then who appends wakes it."""
         self.troubled: JournalError | None = None
@@ -60,7 +61,7 @@ class Writer:
         self._hurry = False
         self._ending = False
         self._told = 0
-        """So many of the first items have heard of the trouble."""
+        """Up to here in the list, they have heard of the trouble."""
         self._give_up_at = float("inf")
         self.thread = threading.Thread(target=self._work, name=f"actorlab {name}: journal", daemon=True)
 
@@ -74,9 +75,14 @@ class Writer:
 
     def when_written(self, callback: Written) -> None:
         """Call back when all that was appended before is on disk."""
-        self.items.append(("", Mark.WRITTEN, callback, 0.0))
+        self.items.extend(("", Mark.WRITTEN, callback, 0.0))
         self._hurry = True
         self.wake()
+
+    @property
+    def left(self) -> int:
+        """Return how many items aren't written, or were lost."""
+        return len(self.items) // FIELDS + self.dropped
 
     def end(self, timeout: float) -> bool:
         """Write the rest, and end the thread; tell whether it has ended in time."""
@@ -90,7 +96,7 @@ class Writer:
 
     def _work(self) -> None:
         self._go_on()
-        self._finish(not self.items and not self.dropped)
+        self._finish(not self.left)
 
     def _go_on(self) -> None:
         """Write until the end."""
@@ -112,13 +118,13 @@ class Writer:
         if not self.items and not self._hurry and not self._ending:
             self._bell.acquire(timeout=POLL)
         self.asleep = False
-        if self.items and not self._hurry and not self._ending and len(self.items) < MOST:
+        if self.items and not self._hurry and not self._ending and len(self.items) < MOST * FIELDS:
             self._bell.acquire(timeout=GATHER)
         self._hurry = False
 
     def _write(self) -> bool:
         """Write what is there; tell whether that went well."""
-        batch = self.items[:MOST]
+        batch = self.items[: MOST * FIELDS]
         try:
             group = self._store.write(batch)
         except JournalError as error:
@@ -128,12 +134,12 @@ class Writer:
             message = f"the journal can't be written, by a mistake in actorlab: {text_of(error)}"
             self._tell(JournalError(message).with_traceback(error.__traceback__))
             return False
-        del self.items[: group.size]
-        self._told = max(0, self._told - group.size)
+        del self.items[: group.size * FIELDS]
+        self._told = max(0, self._told - group.size * FIELDS)
         if self.troubled is not None:
             self.troubled = None
             if self.dropped:
-                self.items.append(("", "gap", {"lost": self.dropped}, time.monotonic()))
+                self.items.extend(("", "gap", {"lost": self.dropped}, time.monotonic()))
                 self.lost, self.dropped = self.lost + self.dropped, 0
             self._call(self._recovered)
         for callback in group.waiting:
@@ -152,28 +158,30 @@ class Writer:
     def _tell(self, error: JournalError) -> None:
         """Say that something couldn't be written to those who wait for it, and once to the lab."""
         first, self.troubled = self.troubled is None, error
-        for number in range(self._told, len(self.items)):
-            _, kind, payload, _ = self.items[number]
-            if kind is Mark.WRITTEN:
-                self.items[number] = ("", Mark.NOTHING, None, 0.0)
-                self._call(payload, error)
-        self._told = len(self.items)
+        until = len(self.items)
+        for place in range(self._told, until, FIELDS):
+            if self.items[place + 1] is Mark.WRITTEN:
+                callback = self.items[place + 2]
+                self.items[place + 1 : place + 3] = (Mark.NOTHING, None)
+                self._call(callback, error)
+        self._told = until
         if first:
             self._call(self._trouble, error)
 
     def _drop(self, error: JournalError) -> None:
         """Forget the newest of what is too much to keep."""
-        over = self.items[KEPT:]
-        del self.items[KEPT : KEPT + len(over)]
-        self._told = min(self._told, KEPT)
-        self.dropped += len(over)
-        for _, kind, payload, _ in over:
+        most = KEPT * FIELDS
+        over = self.items[most:]
+        del self.items[most : most + len(over)]
+        self._told = min(self._told, most)
+        self.dropped += len(over) // FIELDS
+        for kind, payload in zip(over[1::FIELDS], over[2::FIELDS], strict=True):
             if kind is Mark.WRITTEN:
                 self._call(payload, error)
 
     def _after_trouble(self) -> bool:
         """Wait before the next try; tell whether it is time to give up."""
-        if len(self.items) > KEPT and self.troubled is not None:
+        if len(self.items) > KEPT * FIELDS and self.troubled is not None:
             self._drop(self.troubled)
         if self._ending and time.monotonic() >= self._give_up_at:
             return True

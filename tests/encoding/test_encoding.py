@@ -349,7 +349,11 @@ def test_classes_are_found_by_the_resolver_that_is_given() -> None:
         '{"$":"ndarray","dtype":"<f8","shape":[3],"base64":""}', "NaN x",
         '{"$":"ndarray","dtype":"O","shape":[1],"base64":"AAAA"}',
         '{"$":"dict","items":[[[],1]]}', '{"$":"datetime","iso":"yesterday"}', '{"$":"Fraction","value":"1/0"}',
-        '{"$":"error","class":"builtins:int","message":""}', '{"$":"range","items":[1,2,0]}',
+        '{"$":"error","class":"builtins:int","message":""}',
+        '{"$":"enum","class":"builtins:dict","name":"clear"}',
+        '{"$":"namedtuple","class":"builtins:dict","fields":{}}',
+        '{"$":"dataclass","class":"builtins:int","fields":{}}',
+        '{"$":"range","items":[1,2,0]}',
     ],
 )  # fmt: skip
 def test_what_was_never_written_so_is_refused_clearly(text: str) -> None:
@@ -365,6 +369,12 @@ def test_times_keep_zone_and_fold() -> None:
         assert found.utcoffset() == dt.timedelta(hours=2 - fold)
     assert back(dt.timezone(dt.timedelta(hours=1), "X")).tzname(None) == "X"
     assert back(berlin) is berlin
+
+
+def test_lists_of_very_large_integers_survive() -> None:
+    values = [10**5000, -(10**5000), 1]
+    assert back(values) == values
+    assert back(values[0]) == values[0]
 
 
 def test_special_numbers_survive() -> None:

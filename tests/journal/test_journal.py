@@ -272,7 +272,9 @@ def test_rows_that_come_slowly_are_put_together(where: str | Path, monkeypatch: 
     expected: list[Any] = []
     with Journal.open(where) as journal:
         for number in range(100):
-            values = {"n": number, "t": ("x", number)} if number % 3 else {"n": number / 2}
+            values: dict[str, Any] = {"n": number, "t": ("x", number)} if number % 3 else {"n": number / 2}
+            if number % 5 == 0:
+                values = {"n": number / 2, "t": "other"}  # the same names with other kinds
             expected.append(values)
             journal.record("a#1", "b", values, 0.0)
             journal.flush()

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from actorlab.errors import JournalError
 from actorlab.journal import Journal, JournalReader
@@ -213,3 +214,31 @@ def test_a_callback_that_fails_is_told_and_stops_nothing(path: Path) -> None:
         assert "division by zero" in str(watch.troubles[0])
         journal.append("a#1", "step", [1], now())
         journal.flush()
+
+
+def test_what_was_written_although_the_answer_was_lost_is_not_written_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+    with Journal.open(path, on_trouble=watch.trouble, on_recovered=watch.over) as journal:
+        store = journal._kept.store
+        do, losses = store.do, [True]
+
+        def do_and_lose_the_answer(work: Callable[[sa.Connection], None]) -> None:
+            do(work)
+            if store._doubtful is not None and losses:
+                losses.clear()
+                text = "the server went away while it committed"
+                raise JournalError(text)
+
+        monkeypatch.setattr(store, "do", do_and_lose_the_answer)
+        for number in range(3):
+            journal.append("a#1", "step", [number], now())
+            journal.record("a#1", "b", {"n": number}, 0.0)
+        assert watch.troubled.wait(5)
+        journal.append("a#1", "step", [3], now())
+        assert watch.recovered.wait(5)
+        journal.flush()
+        with journal.reader() as reader:
+            assert [event.payload[0] for event in reader.events("a#1")] == [0, 1, 2, 3]
+            assert reader.recorded("a#1").columns == {"n": [0, 1, 2]}
