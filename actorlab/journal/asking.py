@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from actorlab.journal.database import Database, clear
 if TYPE_CHECKING:
     from actorlab.journal.keeping import Kept
 
-__all__ = ["data_version", "new_requests", "put_request", "wait_for_answer"]
+__all__ = ["data_version", "open_requests", "put_request", "wait_for_answer"]
 
 PAUSE: Final = 0.05
 
@@ -37,19 +36,20 @@ def data_version(kept: Kept) -> object:
         raise clear(kept.place, error) from error
 
 
-def new_requests(kept: Kept, after: int) -> Sequence[Any]:
-    """Return the rows of requests that aren't answered; those too old are answered here and now."""
+def open_requests(kept: Kept) -> list[Any]:
+    """Return the rows of requests that aren't answered; those that have expired are answered here and now."""
     table = schema.inbox
     found: list[Any] = []
 
     def work(connection: sa.Connection) -> None:
         now = time.time()
-        asked = sa.select(table).where(table.c.id > after, table.c.answered.is_(None)).order_by(table.c.id)
-        found.extend(connection.execute(asked))
-        if any(row.expires < now for row in found):
-            stale = sa.update(table).where(table.c.answered.is_(None), table.c.expires < now, table.c.id > after)
-            text = dumps(JournalError("nobody took the request before it expired"))
+        asked = sa.select(table).where(table.c.answered.is_(None)).order_by(table.c.id)
+        everything = connection.execute(asked).all()
+        if any(row.expires < now for row in everything):
+            stale = sa.update(table).where(table.c.answered.is_(None), table.c.expires < now)
+            text = dumps(JournalError("nobody answered the request before it expired"))
             connection.execute(stale.values(answered=now, well=False, answer=text))
+        found.extend(row for row in everything if row.expires >= now)
 
     kept.store.do(work)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.encoding import loads
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from actorlab.journal.keeping import Kept
 
 __all__ = ["Inbox", "Request"]
+
+
+AGAIN: Final = 5.0
+"""So often one looks for requests that have expired."""
 
 
 class Request(NamedTuple):
@@ -32,7 +36,8 @@ class Inbox:
         self._kept = kept
         self._told = told
         self._version: object = None
-        self._last = 0
+        self._again_at = 0.0
+        self._seen: set[int] = set()
         self._pending: dict[int, Request] = {}
 
     def now(self) -> float:
@@ -41,30 +46,34 @@ class Inbox:
 
     def pending(self) -> tuple[Request, ...]:
         """Return the requests that came and aren't answered."""
-        return tuple(self._pending.copy().values())
+        now = self.now()
+        return tuple([request for request in self._pending.copy().values() if request.expires > now])
 
     def forget(self, number: int) -> None:
         """Drop a request that is being answered."""
         self._pending.pop(number, None)
 
     def look(self) -> None:
-        """Find new requests; where nothing was written by others this costs next to nothing.
+        """Find new requests; where nothing was written by others this costs next to nothing, but now and then.
 
         Raises:
             JournalError: the database says no.
 
         """
-        from actorlab.journal.asking import data_version, new_requests  # noqa: PLC0415 - it brings SQLAlchemy
+        from actorlab.journal.asking import data_version, open_requests  # noqa: PLC0415 - it brings SQLAlchemy
 
         version = data_version(self._kept)
-        if version is not None and version == self._version:
+        now = time.monotonic()
+        if version is not None and version == self._version and now < self._again_at:
             return
-        self._version = version
-        for row in new_requests(self._kept, self._last):
+        self._version, self._again_at = version, now + AGAIN
+        rows = open_requests(self._kept)
+        new = [row for row in rows if row.id not in self._seen]
+        self._seen = {row.id for row in rows}
+        for number in self._pending.keys() - self._seen:  # they have expired
+            self.forget(number)
+        for row in new:
             request = Request(row.id, row.kind, loads(row.payload, lenient=True), row.asker, row.asked, row.expires)
-            self._last = max(self._last, request.id)
-            if request.expires < self.now():
-                continue
             self._pending[request.id] = request
             if self._told is not None:
                 self._told(request)

@@ -285,3 +285,20 @@ def test_rows_that_come_slowly_are_put_together(where: str | Path, monkeypatch: 
                 chunks = connection.exec_driver_sql("SELECT count(*) FROM rows").scalar()
     assert chunks is not None
     assert chunks <= 30
+
+
+def test_a_request_that_nobody_answers_expires(where: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorlab.journal.inbox.AGAIN", 0.1)
+    came = threading.Event()
+    with Journal.open(where, on_request=lambda _: came.set()) as journal, journal.reader() as reader:
+        with pytest.raises(JournalError, match=r"hasn't answered within|before it expired"):
+            reader.ask("cancel", timeout=0.6)
+        assert came.is_set()
+        assert journal.pending() == ()
+        end = time.monotonic() + 5
+        while journal._inbox._pending:
+            assert time.monotonic() < end
+        asked = "SELECT answer FROM inbox"
+        with reader._database.transaction() as connection:
+            (answer,) = connection.exec_driver_sql(asked).one()
+    assert "before it expired" in answer
