@@ -62,6 +62,16 @@ class Run(Generic[R]):
         """Return how far the run is: its own body's word, or the share of a workflow's steps that have ended."""
         return progress_of(self.supervisor)
 
+    def eta(self) -> float | None:
+        """Return in how many seconds the run will probably have ended, waits for devices included; None: who knows.
+
+        It goes by what is left of each step: by its own progress, by how long it took in earlier runs, or by its
+        `takes`.
+        """
+        from actorlab.runtime.rehearse import eta  # noqa: PLC0415 - loaded by those who ask for it
+
+        return eta(self)
+
     @property
     def reasons(self) -> tuple[str, ...]:
         """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""

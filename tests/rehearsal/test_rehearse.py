@@ -177,7 +177,7 @@ def test_when_an_unknown_holder_ends_can_not_be_known(lab: Lab, laser: Untouched
     gate[0].wait(5)
     rehearsed = lab.rehearse(scan, laser, meter)
     assert rehearsed.conflicts == (Conflict("laser", run.id, None),)
-    assert eta(run) is None
+    assert run.eta() is None
     gate[1].set()
 
 
@@ -185,11 +185,11 @@ def test_what_is_left_of_a_run_is_known_by_earlier_ones(lab: Lab, laser: Untouch
     gate = (threading.Event(), threading.Event())
     run = lab.start(occupy, laser, gate)
     gate[0].wait(5)
-    left = eta(run)
+    left = run.eta()
     assert left is not None
     assert 0 < left < 5
     queued = lab.start(tune, laser)
-    behind = eta(queued)
+    behind = queued.eta()
     assert behind is not None
     assert left < behind + 1 < 8
     longer = eta(run, History([("occupy", ("laser",), 100.0)]))
@@ -197,7 +197,7 @@ def test_what_is_left_of_a_run_is_known_by_earlier_ones(lab: Lab, laser: Untouch
     assert longer > 90
     gate[1].set()
     run.result()
-    assert eta(run) == 0.0
+    assert run.eta() == 0.0
     queued.exception()
 
 
