@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
+from actorlab.core.lease_span import LeaseSpan
 from actorlab.core.restart import RestartPolicy
 from actorlab.core.resumption import OnResume
 from actorlab.errors import ConfigError
@@ -17,7 +18,6 @@ __all__ = [
     "LeaseSpan", "OnConflict", "OnFailure", "OptionChanges", "Options", "Takes", "When", "Worker", "seconds_until",
 ]  # fmt: skip
 
-LeaseSpan: TypeAlias = Literal["run", "step"]
 OnFailure: TypeAlias = Literal["fail", "pause"]
 OnConflict: TypeAlias = Literal["queue", "reject", "replace"]
 Worker: TypeAlias = Literal["thread", "process"]
@@ -66,11 +66,12 @@ class Options:
     same key: they are cancelled, and it begins when they have ended. A run doesn't begin `not_before` a time, and is
     stopped at its `deadline`: seconds from its submission, or a `datetime`; paused or not.
 
-    With ``lease="step"`` each step leases its devices for itself. `after` is what earlier steps of the same workflow
-    returned: this one comes after them, and starts `within` some seconds of their end. `keep_going` finishes what
-    doesn't depend on a failed step. With ``on_failure="pause"`` a failure, after its retries, pauses the run and asks
-    an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that are discovered. `takes` says how
-    long it probably runs, for rehearsals: seconds, or ``(least, likely, most)``.
+    With ``lease="step"`` each step leases its devices for itself; with ``lease=("oven",)`` the run holds the devices of
+    these names throughout, and its steps lease the others: such as were added to the lab later. `after` is what earlier
+    steps of the same workflow returned: this one comes after them, and starts `within` some seconds of their end.
+    `keep_going` finishes what doesn't depend on a failed step. With ``on_failure="pause"`` a failure, after its
+    retries, pauses the run and asks an operator: mend things, then retry, skip, or abort. A `category` sorts tasks that
+    are discovered. `takes` says how long it probably runs, for rehearsals: seconds, or ``(least, likely, most)``.
 
     `on_resume` says what becomes of a step that was under way when its run was interrupted: "redo", "skip", "ask" or
     "abort"; "redo" also does one again that had finished, if what is left shares its devices. Unless it is given, one
@@ -136,8 +137,8 @@ def _mistakes(options: Options) -> Iterator[tuple[str, str]]:
             yield name, "seconds, more than 0, or None"
     if not _is_number(options.priority) or not math.isfinite(options.priority):
         yield "priority", "a finite number; a larger one is more urgent"
-    if options.lease not in get_args(LeaseSpan):
-        yield "lease", '"run" or "step"'
+    if options.lease not in ("run", "step") and not _are_names(options.lease):
+        yield "lease", '"run", "step", or the names of the devices that are held throughout, such as ("oven",)'
     if options.worker not in get_args(Worker):
         yield "worker", '"thread" or "process"'
     if options.takes is not None and not _is_duration(options.takes):
@@ -186,6 +187,10 @@ def _is_duration(takes: Any) -> bool:
     if len(several) != len(TAKES) or not all(_is_number(seconds) and math.isfinite(seconds) for seconds in several):
         return False
     return bool(0 <= several[0] <= several[1] <= several[2])
+
+
+def _are_names(span: LeaseSpan) -> bool:
+    return type(span) is tuple and bool(span) and all(type(name) is str and name for name in span)
 
 
 def _is_number(value: object) -> bool:

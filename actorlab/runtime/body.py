@@ -407,10 +407,14 @@ class Body(Scope):
         per_call = self.actor.per_call(self, cell)
         if per_call is not None:
             return per_call
-        text = (
-            f"{self.name} uses {cell.name!r} ({member.on(cell.name)}), which is not among its arguments: "
-            f"pass {cell.name} to it"
-        )
+        use = f"{self.name} uses {cell.name!r} ({member.on(cell.name)})"
+        if self.actor.leaves_to_children(self, cell):
+            text = (
+                f"{use}, which is leased by its children, one by one, and not by itself: spawn a task that uses it, or "
+                f"name it among those that are held throughout, as lease=({cell.name!r},)"
+            )
+        else:
+            text = f"{use}, which is not among its arguments: pass {cell.name} to it"
         raise NotLeased(text)
 
     def forbid(self, what: str) -> None:

@@ -308,7 +308,7 @@ class Interlocks:
         for watch in self._pausing:
             if any(map(watch.covers, actor.cells)):
                 reason = Standstill(watch.message)
-                self._decider.then(topmost(actor).on, ev.Pause(reason))
+                self._decider.then(actor.root.on, ev.Pause(reason))
                 return reason
         return ""
 
@@ -334,7 +334,7 @@ class Interlocks:
         found: dict[str, RunActor] = {}
         for actor in self._lab.book.under_way:
             if actor.core.state is not S.WAITING and any(map(watch.covers, actor.cells)):
-                root = topmost(actor)
+                root = actor.root
                 found[root.id] = root
         return list(found.values())
 
@@ -345,13 +345,6 @@ class Interlocks:
             ours = run.core.state in (S.PAUSING, S.PAUSED) and isinstance(run.core.pause_reason, Standstill)
             if ours and run.parent is None and run.id not in wanted:
                 self._decider.then(run.on, ev.Resume())
-
-
-def topmost(actor: RunActor) -> RunActor:
-    """Return the root run of a run."""
-    while actor.parent is not None:
-        actor = actor.parent
-    return actor
 
 
 def named(condition: Condition, number: int) -> str:

@@ -40,6 +40,8 @@ class Leases:
         """Runs that want nothing, as long as no limit and no exclusive request asks for their number."""
         self._endless: dict[str, str] = {}
         """The services that hold something, by the ids of their runs."""
+        self._asking: dict[str, None] = {}
+        """The runs that hold something while their steps ask for more."""
         self._emergency = ""
         self._standstill = standstill
         """Says why a run that is given its devices has to begin paused, or nothing."""
@@ -53,7 +55,7 @@ class Leases:
         request = actor.request()
         if request.exclusive and self._light is not None:
             self._count_light_runs()
-        impossible = self._impossible(request) if actor.cells or request.exclusive or self._endless else None
+        impossible = self._impossible(request) if actor.leased or request.exclusive or self._endless else None
         if impossible is not None:
             actor.refused(impossible)
             return
@@ -74,7 +76,8 @@ class Leases:
             return
         self._waiting.pop(actor.id, None)
         self._endless.pop(actor.id, None)
-        for cell in actor.cells:
+        self._asking.pop(actor.id, None)
+        for cell in actor.leased:
             self._free(cell, actor)
         actor.released()
         try:
@@ -89,22 +92,34 @@ class Leases:
         light, self._light = self._light or {}, None
         for actor in light.values():
             self._table.request(actor.request(), monotonic())  # nothing can block it
+            if actor.options.lease != "run":
+                self._expect_more(actor)
 
     def _grant(self, granted: Iterable[Granted]) -> None:
         for grant in granted:
             actor = self._waiting.pop(grant.holder, None)
             if actor is None:
                 continue
-            for cell in actor.cells:
+            for cell in actor.leased:
                 self._hold(cell, actor)
             if actor.service:
                 self._stay(actor)
+            elif actor.options.lease != "run":
+                self._expect_more(actor)
             actor.granted(self._standstill(actor))
         if self._table.unfinished:
             self._decider.post(self._go_on)
 
     def _go_on(self, _: Any) -> None:
         self._grant(self._table.go_on(monotonic()))
+
+    def _expect_more(self, actor: RunActor) -> None:
+        """Let nobody have a reservation who waits for a run whose steps have to wait themselves.
+
+        They might wait for what is reserved, and so both for ever.
+        """
+        self._asking[actor.id] = None
+        self._decider.then(self._grant, self._table.set_ending(actor.id, ending=False, now=monotonic()))
 
     def _stay(self, actor: RunActor) -> None:
         """Take note that a service never ends: whoever waits for what it holds now would wait for ever."""
@@ -162,7 +177,7 @@ class Leases:
     def refuse_waiting(self, cell: Cell, error: ActorLabError) -> None:
         """Refuse all who wait for a device."""
         for actor in list(self._waiting.values()):
-            if any(other is cell for other in actor.cells):
+            if any(other is cell for other in actor.leased):
                 self._decider.then(actor.refused, error)
 
     def stop(self, reason: str) -> None:
@@ -189,11 +204,14 @@ class Leases:
     def queue_for(self, device: str) -> tuple[str, ...]:
         """Return the runs that wait for a device, from any thread: a hint for messages."""
         waiting = list(self._waiting.values())
-        return tuple(actor.id for actor in waiting if any(cell.name == device for cell in actor.cells))
+        return tuple(actor.id for actor in waiting if any(cell.name == device for cell in actor.leased))
 
     def set_ending(self, holder: str, *, ending: bool) -> None:
-        """Take note whether a holder is expected to end: a paused one isn't, and a service never is."""
-        if holder in self._endless:
+        """Take note whether a holder is expected to end: a paused one isn't, and a service never is.
+
+        Nor is one whose steps wait for devices.
+        """
+        if holder in self._endless or holder in self._asking:
             return
         if any(holder in self._table.holders(cell.name) for cell in self._cells.values()):
             self._grant(self._table.set_ending(holder, ending, monotonic()))

@@ -36,7 +36,7 @@ class Loans:
     def lend(self, child: RunActor) -> None:
         """Lend devices to a child: at once, or when its siblings have given them back."""
         self._waiting[child.id] = child
-        self._grant(self._table.request(child.request(), monotonic()))
+        self._grant(self._table.request(child.loan_request(), monotonic()))
 
     def take_back(self, child: RunActor) -> None:
         """Take back what was lent to a child, or its wish."""
@@ -45,7 +45,7 @@ class Loans:
             granted = self._table.release(child.id, monotonic())
         except KeyError:
             return
-        for cell in child.cells:
+        for cell in child.borrowed:
             if not self._table.holders(cell.name) and self._lent.pop(cell.name, None) is not None:
                 self._write(cell, self._lender.token_of(cell), self._lender.id)
         self._grant(granted)
@@ -62,10 +62,10 @@ class Loans:
             child = self._waiting.pop(grant.holder, None)
             if child is None:
                 continue
-            for cell in child.cells:
+            for cell in child.borrowed:
                 self._lent[cell.name] = child
                 self._write(cell, child.lease, child.id)
-            decider.then(child.granted)
+            decider.then(child.lent)
         if self._table.unfinished:
             decider.post(self._go_on)
 

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from actorlab.arguments import complete, needs, replace
+from actorlab.core.lease_span import LeaseSpan, parts
 from actorlab.drawing import draw
 from actorlab.errors import AskDeadlock, NotLeased
 from actorlab.kernel.actor import here
@@ -14,6 +15,7 @@ from actorlab.runtime.cell import Cell
 from actorlab.runtime.process_body import check_travels
 from actorlab.runtime.proxy import bind
 from actorlab.runtime.run_actor import NOTHING, ONE, RunActor
+from actorlab.runtime.spans import check_spans
 from actorlab.runtime.work import Work
 from actorlab.task import Task, Workflow, as_task
 from actorlab.unknown import steps_among
@@ -57,7 +59,10 @@ class RunMaker:
         if "actor" in here.__dict__:
             text = f"the driver of {here.actor.name} used lab.run or lab.start: a driver may not wait for the lab"
             raise AskDeadlock(text)
-        return self._work(as_task(function), args, kwargs)
+        work = self._work(as_task(function), args, kwargs)
+        if work.drawing is not None or work.task.options_.lease != "run":
+            check_spans(work, tuple(self._lab.cells), None)
+        return work
 
     def life(self, work: Work, make: Callable[..., RunActor]) -> RunActor:
         """Make a run of what was bound before, again and again; `make` makes its supervisor."""
@@ -75,10 +80,10 @@ class RunMaker:
         if options.exclusive or options.key is not None:
             text = f"{body.name} can't start {work.name} with exclusive or key: who holds a lease waits for no other"
             raise NotLeased(text)
-        borrows = body.actor.options.lease != "step"
-        if borrows:
-            self._check_borrowed(body, work)
-        known: dict[str, Any] = {"parent": body.actor, "body": body, "borrows": borrows}
+        self._check_borrowed(body, work)
+        if options.lease != "run" or body.actor.options.lease != "run":
+            check_spans(work, tuple(self._lab.cells), body.actor)
+        known: dict[str, Any] = {"parent": body.actor, "body": body}
         if self._lab.journalling is None:
             return self._supervisor(work, drawing=drawn_at_once(work), **known)
         make = body.actor.make_for_child(body, work)
@@ -95,9 +100,7 @@ class RunMaker:
             patience = options.within if options.lease_timeout is None else min(options.within, options.lease_timeout)
             options = options.changed({"lease_timeout": patience})
         work = work._replace(inputs=None)  # the values it takes are not its own run's but its parent's
-        return self._supervisor(
-            work, drawing=work.drawing, options=options, parent=parent, borrows=not parent.lease_per_step, make=make
-        )
+        return self._supervisor(work, drawing=work.drawing, options=options, parent=parent, make=make)
 
     def _work(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Work:
         """Bind a task to its arguments; a workflow is drawn."""
@@ -129,19 +132,18 @@ class RunMaker:
         options: Options | None = None,
         parent: RunActor | None = None,
         body: Body | None = None,
-        borrows: bool = False,
         make: Callable[..., RunActor] = RunActor,
         run_id: str = "",
     ) -> RunActor:
         """Make the supervisor of a run: of a drawing's steps, or of a plan of one."""
         options = options or work.task.options_
-        if borrows and options.lease == "step":  # its steps may not wait for what is held around it: it borrows that
+        if parent is not None and parent.options.lease == "run" != options.lease:  # it borrows all that it uses
             options = options.changed({"lease": "run"})
         name = f"{parent.id}/{work.name}" if parent is not None and body is None else work.name
         works = (work,) if drawing is None else works_of(drawing.steps, drawing.path)
         plan = ONE if drawing is None else drawing.graph.plan()
         cleanups = () if drawing is None else works_of(drawing.cleanups, drawing.path)
-        cells = self._cells_for(work, options)
+        cells, leased = self._cells_for(work, options.lease, parent)
         return make(
             self._lab,
             run_id or self.next_id(name),  # the last that may fail is behind us: what can't begin takes no number
@@ -155,19 +157,30 @@ class RunMaker:
             drawing=drawing,
             parent=parent,
             parent_body=body,
-            borrows=borrows,
+            borrows=parent is not None and (len(leased) < len(cells) or not (leased or parent.options.lease != "run")),
+            leased=leased,
         )
 
-    def _cells_for(self, work: Work, options: Options) -> list[Cell]:
-        """Return the devices that a run leases for its whole length."""
-        if options.lease == "step":
-            return []
-        return self._lab.cells_of([*work.exclusive, *work.shared])
+    def _cells_for(
+        self, work: Work, span: LeaseSpan, parent: RunActor | None
+    ) -> tuple[list[Cell], list[Cell]]:
+        """Return the devices that a run holds for its whole length, and those of them that it leases from the lab."""
+        names = [*work.exclusive, *work.shared]
+        if parent is None and span == "run":
+            cells = self._lab.cells_of(names)
+            return cells, cells
+        borrowed, leased, _ = parts(names, span, () if parent is None else [cell.name for cell in parent.cells])
+        return self._lab.cells_of([*borrowed, *leased]), self._lab.cells_of([*leased])
 
     @staticmethod
     def _check_borrowed(body: Body, work: Work) -> None:
+        """Refuse what a body can't lend: all of it, unless its children lease for themselves what it doesn't hold."""
+        must = body.actor.options.lease == "run"
+        lends = [cell.name for cell in body.actor.cells]
         for name in (*work.exclusive, *work.shared):
             hold = body.holds.get(name)
+            if hold is None and not must and name not in lends:
+                continue
             if hold is None:
                 text = f"{body.name} can't lend {name!r} to {work.name}: it isn't among its own arguments"
                 raise NotLeased(text)

@@ -164,7 +164,9 @@ def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
     if actor.notes.waits_until is not None:
         return (f"{actor.id} doesn't begin before {actor.notes.waits_until}",)
     if actor.borrows and actor.parent is not None:
-        return actor.parent.loan_reasons(actor)
+        reasons = actor.parent.loan_reasons(actor)
+        if reasons or not actor.leased:
+            return reasons
     return actor.lab.lab_actor.leases.reasons(actor.id)
 
 

@@ -99,6 +99,7 @@ class RunActor(Actor):
         "lab",
         "lease",
         "lease_per_step",
+        "leased",
         "lives",
         "lost",
         "name",
@@ -133,6 +134,7 @@ class RunActor(Actor):
         parent: RunActor | None = None,
         parent_body: Body | None = None,
         borrows: bool = False,
+        leased: list[Cell] | None = None,
     ) -> None:
         self.lab = lab
         self.id = run_id
@@ -145,8 +147,11 @@ class RunActor(Actor):
         self.parent = parent
         self.parent_body = parent_body
         self.borrows = borrows
+        """Whether it asks the run around it for devices."""
+        self.leased = cells if leased is None else leased
+        """Those of its devices that it asks the lab for; the others are borrowed."""
         self.drawing = drawing
-        self.lease_per_step = drawing is not None and options.lease == "step"
+        self.lease_per_step = drawing is not None and options.lease != "run"
         self.lease: object | None = self
         """The token of a device that the run holds while none of its bodies uses it: nobody's calls carry it."""
         self.lives: dict[str, int] = {}
@@ -185,7 +190,7 @@ class RunActor(Actor):
     def _spec(self, plan: Plan) -> RunSpec:
         """Say what the core must know. A step that leases for itself sees to its own retries and timeout."""
         options = self.options
-        safe = () if self.borrows else tuple([cell.name for cell in self.cells if cell.name not in self.shared])
+        safe = tuple([cell.name for cell in self.leased if cell.name not in self.shared]) if self.leased else ()
         if plan is ONE and options is PLAIN_OPTIONS and self.work[0].drawing is None:
             return RunSpec(plan, self.lab.cancel_grace, devices=safe)
         units: dict[int, None] = {}
@@ -217,6 +222,14 @@ class RunActor(Actor):
     def service(self) -> str:
         """Return the name of the service whose life this run is, or nothing."""
         return ""
+
+    @property
+    def root(self) -> RunActor:
+        """Return the run around all others."""
+        actor: RunActor = self
+        while actor.parent is not None:
+            actor = actor.parent
+        return actor
 
     # -- from any thread
 
@@ -252,6 +265,11 @@ class RunActor(Actor):
         """Return how a body may use a device that it doesn't hold, or None: not at all."""
         del body, cell
         return None
+
+    def leaves_to_children(self, body: Body, cell: Cell) -> bool:
+        """Tell whether a device is among a body's arguments, though the body doesn't hold it."""
+        work = self.work[body.index] if body.index >= 0 else self.cleanups[-1 - body.index]
+        return self.options.lease != "run" and cell.name in (*work.exclusive, *work.shared)
 
     def stand(self, body: Body) -> None:
         """Let a body stand still until it is freed; from its own thread."""
@@ -416,7 +434,7 @@ class RunActor(Actor):
     def wants_nothing(self) -> bool:
         """Tell whether the run needs no device, no place and no key."""
         options = self.options
-        return not (self.cells or options.tags or options.exclusive or options.key is not None)
+        return not (self.leased or options.tags or options.exclusive or options.key is not None)
 
     @property
     def has_place(self) -> bool:
@@ -426,13 +444,32 @@ class RunActor(Actor):
     def request(self) -> Request:
         """Say what the run needs to begin."""
         options = self.options
-        shared = self.shared
-        devices = tuple([(cell.name, SHARED if cell.name in shared else EXCLUSIVE) for cell in self.cells])
+        devices = self._modes(self.leased)
         if self.parent is not None:
             return Request(self.id, devices, priority=options.priority, nested=self.parent.has_place)
         slots = RUNS if not options.tags else ("runs", *(f"tag:{tag}" for tag in options.tags))
         keys = () if options.key is None else (options.key,)
         return Request(self.id, devices, slots, keys, options.exclusive, options.priority)
+
+    def loan_request(self) -> Request:
+        """Say what the run needs of the one around it."""
+        return Request(self.id, self._modes(self.borrowed), priority=self.options.priority)
+
+    @property
+    def borrowed(self) -> list[Cell]:
+        """Return the devices that the run around it lends to it."""
+        return [cell for cell in self.cells if cell not in self.leased] if self.leased else self.cells
+
+    def _modes(self, cells: list[Cell]) -> tuple[tuple[str, Mode], ...]:
+        shared = self.shared
+        return tuple([(cell.name, SHARED if cell.name in shared else EXCLUSIVE) for cell in cells])
+
+    def lent(self, _: Any = None) -> None:
+        """Hear that what it borrows is there; it may need more."""
+        if not self.leased:
+            self.granted()
+        elif self.core.state is S.WAITING and self.core.final is S.SUCCEEDED:  # nobody has stopped it meanwhile
+            self.lab.lab_actor.leases.request(self)
 
     def granted(self, pause: str | None = None) -> None:
         """Hear that the lease is there, and maybe why the run has to begin paused."""
@@ -785,7 +822,7 @@ class RunActor(Actor):
             body.ended = body.alarm = True
         if self.borrows and self.parent is not None:
             self.parent.take_back(self)
-        else:
+        if self.leased or not self.borrows:
             self.lab.lab_actor.leases.release(self)
 
     def _end(self, action: ev.End) -> None:
@@ -840,7 +877,7 @@ class RunActor(Actor):
                 self.lab.events.tell(self.id, "run", {"state": new})
             if self.journal is not None:
                 self.journal.moved(self, new)
-        if (new is S.PAUSED or old is S.PAUSED) and not self.borrows:
+        if (new is S.PAUSED or old is S.PAUSED) and (self.leased or not self.borrows):
             self.lab.lab_actor.leases.set_ending(self.id, ending=new is not S.PAUSED)
         if new is S.PAUSED and self.parent is not None:
             self.parent.note_standing_children()
@@ -866,7 +903,7 @@ class RunActor(Actor):
     def lend(self, child: RunActor) -> None:
         """Lend devices to a child."""
         if not child.cells:
-            self._decider.then(child.granted)
+            self._decider.then(child.lent)
             return
         if self._loans is None:
             self._loans = Loans(self)
@@ -876,7 +913,7 @@ class RunActor(Actor):
         """Take back what was lent to a child."""
         self._decider.then(child.released)
         self.lives.update(child.lives)
-        if self._loans is not None and child.cells:
+        if self._loans is not None and child.borrowed:
             self._loans.take_back(child)
 
     def token_of(self, cell: Cell) -> object:

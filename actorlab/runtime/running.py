@@ -8,6 +8,7 @@ from actorlab.arguments import find_devices, replace
 from actorlab.driving.travel import SCALARS
 from actorlab.errors import WorkflowError
 from actorlab.runtime.proxy import bind
+from actorlab.runtime.spans import check_drawing
 from actorlab.scope import current
 from actorlab.task import Task
 from actorlab.unknown import Unknown, value_of
@@ -57,6 +58,7 @@ def drawn(body: Body, work: Work, late: Late) -> Drawing:
     """Draw a step in its body's name."""
     args, kwargs = arguments(body, work)
     drawing: Drawing = body.execute(late.draw, args, kwargs)
+    check_drawing(drawing, tuple(late.needs), tuple(body.actor.lab.cells))
     return drawing
 
 

@@ -63,7 +63,7 @@ class ServiceRun(RunActor):
     def per_call(self, body: Body, cell: Cell) -> PerCall | None:
         """Return how a body uses a device that isn't leased to it, or None."""
         work = self.work[0]
-        if self.options.lease != "step" or self.drawing is not None:
+        if self.options.lease == "run" or self.drawing is not None:
             return None
         if cell.name in work.exclusive:
             return PerCall(body, cell, shared=False)

@@ -33,6 +33,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from actorlab.core import run_events as ev
+from actorlab.core.lease_span import parts
 from actorlab.core.restart import RestartPolicy
 from actorlab.core.run_state import RunState
 from actorlab.core.service_group import (
@@ -59,7 +60,6 @@ from actorlab.core.service_group import (
 )
 from actorlab.errors import ConfigError, NotLeased
 from actorlab.kernel import Reply
-from actorlab.runtime.interlocks import topmost
 from actorlab.runtime.running import guarded
 from actorlab.runtime.service import Service, ServiceGroup
 from actorlab.runtime.service_run import ServiceRun
@@ -437,7 +437,7 @@ class Services:
 
     def owns(self, actor: RunActor) -> bool:
         """Tell whether a run is a life of a service, or was started by one."""
-        return bool(topmost(actor).service)
+        return bool(actor.root.service)
 
     def stop_all(self, why: str) -> None:
         """Stop all services; what waits for its next life mustn't begin it."""
@@ -516,8 +516,9 @@ def told_of(served: Served) -> dict[str, Any]:
 def unfit(work: Work, options: Options) -> list[str]:
     """Say why a task can't be a service."""
     found: list[str] = []
-    if options.lease == "run" and work.exclusive:
-        names = ", ".join(work.exclusive)
+    held = parts(work.exclusive, options.lease).leased
+    if held:
+        names = ", ".join(held)
         found.append(
             f"a service never ends, so it would hold {names} for ever, and nobody else could ever use that. Either it "
             f"only relies on {names}, and asks queries: hint the parameter as Shared[…]. Or it takes {names} for each "
