@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from _thread import get_ident
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actorlab.body_kinds import progress_in
@@ -21,7 +21,7 @@ from actorlab.errors import (
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import stack_of
 from actorlab.runtime.calls import ask_held, call_held
-from actorlab.runtime.cycles import refuse_cycle
+from actorlab.runtime.cycles import Awaited, waiting_for
 from actorlab.runtime.listening import end_streams
 from actorlab.scope import Scope
 
@@ -148,7 +148,7 @@ class Body(Scope):
         self.reason = ""
         self.met: dict[int, None] = {}
         self.waits: dict[int, Reply[Any]] = {}
-        self.awaited: dict[int, Run[Any]] = {}
+        self.awaited: dict[int, Awaited] = {}
         self.holds: dict[str, Hold] = {}
         self.thread = 0
         self.torn = False
@@ -453,13 +453,17 @@ class Body(Scope):
             AskDeadlock: that run waits for this one.
 
         """
-        me = get_ident()
-        self.awaited[me] = run
-        try:
-            refuse_cycle(self, run)
+        with waiting_for(self, run):
             self.wait(run.reply, FOREVER if timeout is None else timeout)
-        finally:
-            self.awaited.pop(me, None)
+
+    def awaiting(self, *runs: Run[Any], any: bool = False) -> AbstractContextManager[None]:  # noqa: A002 - as Awaited
+        """Say for the length of a block for which runs it waits: for all, or for any.
+
+        Raises:
+            AskDeadlock: that could never end.
+
+        """
+        return waiting_for(self, *runs, any=any)
 
     # -- the thread
 

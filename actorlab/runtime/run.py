@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.run_state import RunState
@@ -204,7 +205,19 @@ class Run(Generic[R]):
         self.reply.when_done(lambda _: self.supervisor.call_back(function, self))
 
     def __await__(self) -> Generator[Any, None, R]:
-        """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has."""
+        """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has.
+
+        Raises:
+            AskDeadlock: in a body, the run waits for that body's.
+
+        """
+        if not self.reply.done():
+            awaiting = getattr(current.get(), "awaiting", None)
+            with nullcontext() if awaiting is None else awaiting(self):
+                yield from self._ended()
+        return self.result()
+
+    def _ended(self) -> Generator[Any, None, None]:
         loop = asyncio.get_running_loop()
         landed: asyncio.Future[None] = loop.create_future()
         self.reply.when_done(lambda _: land(loop, landed))
@@ -220,7 +233,6 @@ class Run(Generic[R]):
                         continue
                 self.observed = True
                 raise
-        return self.result()
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.state}>"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Literal, NamedTuple
 
 from actorlab.errors import ConfigError
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.several import watching
 from actorlab.runtime.body import Body
-from actorlab.runtime.cycles import refuse_cycle
 from actorlab.runtime.run import Run
 from actorlab.runtime.subscriptions import wait_in_scope
 from actorlab.scope import current
@@ -36,7 +35,7 @@ def wait(
     whichever way. It raises none of their errors. In an event loop, ``asyncio.gather(*runs)`` and the like do the same.
 
     Raises:
-        AskDeadlock: one of them waits for the run in which this is called.
+        AskDeadlock: it could never end, as they wait for the run in which this is called.
         ConfigError: `return_when` is none of the three.
 
     """
@@ -46,8 +45,9 @@ def wait(
     these = tuple(runs)
     coming = [run for run in these if not run.done()]
     if not enough(these, return_when):
-        refuse_cycles(coming)
-        wait_for_enough(coming, return_when, FOREVER if timeout is None else max(0.0, timeout))
+        scope = current.get()
+        with scope.awaiting(*coming, any=return_when == "any") if isinstance(scope, Body) else nullcontext():
+            wait_for_enough(coming, return_when, FOREVER if timeout is None else max(0.0, timeout))
     ended = {run.id for run in these if run.done()}
     return Waited(tuple(run for run in these if run.id in ended), tuple(run for run in these if run.id not in ended))
 
@@ -73,11 +73,3 @@ def wait_for_enough(runs: list[Run[Any]], return_when: str, seconds: float) -> N
 
     with watching([run.reply for run in runs], told):
         wait_in_scope(met, seconds)
-
-
-def refuse_cycles(runs: list[Run[Any]]) -> None:
-    """Refuse to wait for a run that waits for this one."""
-    scope = current.get()
-    if isinstance(scope, Body):
-        for run in runs:
-            refuse_cycle(scope, run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actorlab import AskDeadlock, ConfigError, Lab, Run, RunCancelled, spawn
+from actorlab import AskDeadlock, ConfigError, Lab, Run, RunCancelled, checkpoint, spawn
 from actorlab.runtime.waiting import wait
 
 if TYPE_CHECKING:
@@ -174,3 +174,140 @@ def test_as_completed_takes_runs(four: tuple[list[Run[Any]], list[Gate]]) -> Non
 
     asyncio.run(in_order())
     assert all(run.done() for run in runs)
+
+
+# -- waits that could never end
+
+
+def in_a_circle(lab: Lab, how: Any, size: int = 3) -> list[Any]:
+    """Start bodies that each wait for the next one, all at once; return what each told."""
+    runs: list[Run[Any]] = []
+    all_here = threading.Barrier(size, timeout=PATIENCE)
+    known = threading.Event()
+
+    def told(number: int) -> str:
+        assert known.wait(PATIENCE)
+        all_here.wait()
+        try:
+            how(runs[(number + 1) % size])
+        except AskDeadlock as error:
+            return str(error)
+        return "it ended"
+
+    runs.extend(lab.start(told, number) for number in range(size))
+    known.set()
+    return [run.result(PATIENCE) for run in runs]
+
+
+@pytest.mark.parametrize("how", [wait, Run.result, Run.exception, "any"])
+def test_three_that_wait_for_one_another_in_a_circle_are_refused(lab: Lab, how: Any) -> None:
+    if how is wait:
+        told = in_a_circle(lab, lambda other: wait([other]))
+    elif how == "any":
+        told = in_a_circle(lab, lambda other: wait([other], return_when="any"))
+    else:
+        told = in_a_circle(lab, how)
+    refused = [text for text in told if text != "it ended"]
+    assert refused
+    assert all("this wait could never end" in text and text.count(" -> ") == 3 for text in refused)
+
+
+@pytest.mark.parametrize("how", ["await", "gather"])
+def test_three_asynchronous_ones_in_a_circle_are_refused(lab: Lab, how: str) -> None:
+    runs: list[Run[Any]] = []
+    known = threading.Event()
+    here: list[int] = []
+
+    async def told(number: int) -> str:
+        await asyncio.to_thread(known.wait, PATIENCE)
+        here.append(number)
+        while len(here) < 3:
+            await checkpoint()
+        other = runs[(number + 1) % 3]
+        try:
+            await (other if how == "await" else asyncio.gather(other))
+        except AskDeadlock as error:
+            return str(error)
+        return "it ended"
+
+    runs.extend(lab.start(told, number) for number in range(3))
+    known.set()
+    told_by_all = [run.result(PATIENCE) for run in runs]
+    assert any("this wait could never end" in text for text in told_by_all)
+
+
+def test_a_plain_body_and_an_asynchronous_one_that_wait_for_one_another_are_refused(lab: Lab) -> None:
+    runs: list[Run[Any]] = []
+    known = threading.Event()
+
+    async def first() -> str:
+        await asyncio.to_thread(known.wait, PATIENCE)
+        try:
+            await runs[1]
+        except AskDeadlock:
+            return "refused"
+        return "it ended"
+
+    def second() -> str:
+        assert known.wait(PATIENCE)
+        try:
+            wait([runs[0]])
+        except AskDeadlock:
+            return "refused"
+        return "it ended"
+
+    runs += [lab.start(first), lab.start(second)]
+    known.set()
+    assert "refused" in [run.result(PATIENCE) for run in runs]
+
+
+def test_who_waits_for_any_of_two_is_refused_only_if_neither_could_end(lab: Lab, gates: Any) -> None:
+    other, waits = gates(), gates()
+    runs: list[Run[Any]] = []
+
+    def independent() -> str:
+        other.stop()
+        return "by itself"
+
+    def first() -> int:
+        waits.arrive()
+        return len(wait(runs[1:], return_when="any").done)
+
+    def second() -> str:
+        runs[0].result()
+        return "after it"
+
+    free = lab.start(independent)
+    runs.append(lab.start(lambda: (waits.stop(), first())[1]))
+    runs += [free, lab.start(second)]
+    waits.open()
+    other.open()
+    assert [run.result(PATIENCE) for run in runs] == [1, "by itself", "after it"]
+
+
+def test_to_wait_for_one_whose_child_waits_for_this_one_is_refused(lab: Lab, gate: Gate) -> None:
+    runs: list[Run[Any]] = []
+
+    def child() -> None:
+        gate.arrive()
+        runs[0].result()
+
+    def parent() -> None:
+        spawn(child)
+
+    def first() -> str:
+        assert known.wait(PATIENCE)
+        gate.reached()
+        while True:  # until the child waits
+            try:
+                runs[1].result(timeout=0.01)
+            except TimeoutError:
+                continue
+            except AskDeadlock as error:
+                return str(error)
+
+    known = threading.Event()
+    runs += [lab.start(first), lab.start(parent)]
+    known.set()
+    assert "this wait could never end" in runs[0].result(PATIENCE)
+    assert runs[1].exception(PATIENCE) is None
