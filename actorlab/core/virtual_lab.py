@@ -32,7 +32,11 @@ class Script(NamedTuple):
     spec: RunSpec
     request: Request
     borrows: bool = False
-    """Its devices are its parent's."""
+    """What it requests are its parent's devices."""
+    more: Request | None = None
+    """What it asks the lab for, when it has what it borrows."""
+    asks_later: bool = False
+    """Its steps ask the lab for devices while it has its own."""
     not_before: float | None = None
     deadline: float | None = None
     lease_timeout: float | None = None
@@ -108,10 +112,10 @@ class VirtualLeases:
         self._released: dict[str, int] = {}
         """The last activities of those whose leases have been given back, by their ids."""
 
-    def request(self, run: VirtualRun) -> None:
-        """Ask for a run's lease."""
+    def request(self, run: VirtualRun, request: Request) -> None:
+        """Ask for a run's lease, or for a part of it."""
         self._waiting[run.id] = run, ()
-        granted = self._table.request(run.script.request, self._clock.now)
+        granted = self._table.request(request, self._clock.now)
         if not any(grant.holder == run.id for grant in granted):
             self._waiting[run.id] = run, self._table.blockers(run.id)
         self._grant(granted, None)
@@ -138,6 +142,9 @@ class VirtualLeases:
     def _grant(self, granted: Iterable[Granted], releaser: VirtualRun | None) -> None:
         for grant in granted:
             run, blockers = self._waiting.pop(grant.holder)
+            if run.script.more is not None and not run.asks_lab:
+                self._clock.then(run.ask_lab)
+                continue
             by = dict.fromkeys(holder for blocker in blockers for holder in blocker.by)
             if releaser is not None:
                 by[releaser.id] = None
@@ -146,9 +153,16 @@ class VirtualLeases:
             if run.parent is not None and run.script.borrows:
                 self._clock.then(run.granted)
             else:
+                if run.script.asks_later:
+                    self._clock.then(self._expect_more, run)
                 run.granted()
         if self._table.unfinished:
             self._clock.after(0.0, self._go_on)
+
+    def _expect_more(self, run: VirtualRun) -> None:
+        """Let nobody have a reservation who waits for a run whose steps have to wait themselves."""
+        if not run.ended:
+            self._grant(self._table.set_ending(run.id, ending=False, now=self._clock.now), None)
 
     def _go_on(self, _: Any) -> None:
         self._grant(self._table.go_on(self._clock.now), None)
@@ -163,6 +177,7 @@ class VirtualRun:
         "_loans",
         "_timers",
         "asked",
+        "asks_lab",
         "begun",
         "children",
         "core",
@@ -191,6 +206,7 @@ class VirtualRun:
         self._lab = lab
         self._active: dict[int, int] = {}  # the attempts of bodies that go on
         self._loans: VirtualLeases | None = None
+        self.asks_lab = False
         self._timers: list[Due] = []
         self.wait = lab.timeline.begin("lease", script.id, -1, behind, lab.clock.now)
         """Its wait for its lease."""
@@ -296,18 +312,24 @@ class VirtualRun:
             return
         if self.script.replaces is not None:
             self._lab.replace(self, self.script.replaces)
-        self._lab.leases.request(self)
+        self._lab.leases.request(self, self.script.request)
         if self.script.rejects and self._lab.leases.waits(self):
             self.on(ev.Refused(LeaseTimeout(f"{self.id} would be rejected: {self._in_its_way(self._lab.leases)}")))
 
     def lend(self, child: VirtualRun) -> None:
         """Lend devices to a child: at once, or when its siblings have given them back."""
         if not child.script.request.devices:
-            self._lab.clock.then(child.granted)
+            self._lab.clock.then(child.granted if child.script.more is None else child.ask_lab)
             return
         if self._loans is None:
             self._loans = VirtualLeases(self._lab.clock, LeaseTable())
-        self._loans.request(child)
+        self._loans.request(child, child.script.request)
+
+    def ask_lab(self, _: Any = None) -> None:
+        """Ask the lab for what can't be borrowed."""
+        if self.script.more is not None and self.core.state is S.WAITING and self.core.final is S.SUCCEEDED:
+            self.asks_lab = True
+            self._lab.leases.request(self, self.script.more)
 
     def take_back(self, child: VirtualRun) -> None:
         """Take back what was lent to a child, or its wish."""
@@ -407,6 +429,8 @@ class VirtualRun:
             self._lab.leases.release(self)
         else:
             parent.take_back(self)
+            if self.asks_lab:
+                self._lab.leases.release(self)
 
     def _end(self, action: ev.End) -> None:
         del action

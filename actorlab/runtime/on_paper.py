@@ -32,7 +32,7 @@ class PaperLab:
     def __init__(
         self, devices: Iterable[str], cancel_grace: float = 10.0, limits: Mapping[str, int] | None = None
     ) -> None:
-        self._cells = {name: PaperCell(name, order) for order, name in enumerate(devices)}
+        self.cells = {name: PaperCell(name, order) for order, name in enumerate(devices)}
         self.cancel_grace = cancel_grace
         self.decider: Any = None
         self.limits = dict(limits or {})
@@ -46,10 +46,10 @@ class PaperLab:
         """
         wanted = list(names)
         for name in wanted:
-            if name not in self._cells:
-                text = f"the lab has no device named {name!r}; it has {', '.join(self._cells) or 'none'}"
+            if name not in self.cells:
+                text = f"the lab has no device named {name!r}; it has {', '.join(self.cells) or 'none'}"
                 raise ConfigError(text)
-        return sorted([self._cells[name] for name in wanted], key=lambda cell: cell.order)
+        return sorted([self.cells[name] for name in wanted], key=lambda cell: cell.order)
 
 
 def places_of(max_runs: int | None, limits: Mapping[str, int] | None) -> dict[str, int]:
@@ -76,8 +76,10 @@ def script_of(actor: RunActor, *, under_way: bool = False) -> Script:
     return Script(
         actor.id,
         actor.core.spec,
-        actor.request(),
+        actor.loan_request() if actor.borrows else actor.request(),
         actor.borrows,
+        actor.request() if actor.borrows and actor.leased else None,
+        options.lease != "run",
         None if options.not_before is None or under_way else seconds_until(options.not_before),
         None if options.deadline is None else seconds_until(options.deadline),
         options.lease_timeout if actor.cells else None,

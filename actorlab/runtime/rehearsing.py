@@ -265,8 +265,8 @@ class Rehearser:
 
     def _inside(self, actor: RunActor) -> Iterator[str]:
         for work in actor.work:
-            if work.task.options_.lease == "step" and work.drawing is None:
-                yield f'for what the children of {work.name} wait: with lease="step" each of them leases for itself'
+            if (lease := work.task.options_.lease) != "run" and work.drawing is None:
+                yield f"for what the children of {work.name} wait: with lease={lease!r} they lease for themselves"
 
     def _conflicts(self, actor: RunActor) -> Iterator[Conflict]:
         """Yield the devices that a run wants and others have, or want before it."""

@@ -202,12 +202,35 @@ def test_what_is_left_of_a_run_is_known_by_earlier_ones(lab: Lab, laser: Untouch
 
 
 def test_steps_that_lease_for_themselves_leave_devices_to_others(lab: Lab, laser: Untouched, meter: Untouched) -> None:
+    @workflow
+    def both(laser: Untouched, meter: Untouched) -> None:
+        tune(laser, 1500.0)
+        read(meter)
+
     gate = (threading.Event(), threading.Event())
     lab.start(occupy, laser, gate)
     gate[0].wait(5)
-    rehearsed = lab.rehearse(scan.options(lease="step"), laser, meter)
+    rehearsed = lab.rehearse(both.options(lease="step"), laser, meter)
     assert rehearsed.find("read")[0].begin == 0
     assert rehearsed.find("tune")[0].begin > 1
+    gate[1].set()
+
+
+def test_steps_borrow_what_is_held_throughout_and_lease_the_rest(lab: Lab, laser: Untouched, meter: Untouched) -> None:
+    @task(takes=2)
+    def both(laser: Untouched, meter: Untouched) -> None: ...
+
+    @workflow(lease=("laser",))
+    def steps(laser: Untouched, meter: Untouched) -> None:
+        both(laser, meter)
+        both(laser, meter)
+
+    gate = (threading.Event(), threading.Event())
+    alone = lab.rehearse(steps, laser, meter)
+    assert [(entry.begin, entry.end) for entry in alone.find("both")] == [(0, 2), (2, 4)]
+    lab.start(occupy, meter, gate)
+    gate[0].wait(5)
+    assert lab.rehearse(steps, laser, meter).find("both")[0].begin > 1
     gate[1].set()
 
 
