@@ -53,6 +53,7 @@ class OptionChanges(TypedDict, total=False):
     category: str | None
     takes: Takes | None
     worker: Worker
+    hidden: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,8 @@ class Options:
     With ``worker="process"`` the body runs in one of the lab's worker processes, which are warm and run one body at a
     time: for what would keep the interpreter busy, or might crash it.
 
+    A `hidden` run is background work: it is left out of the lab's progress and of the tree on the terminal.
+
     Raises `ConfigError` naming the option and what it takes.
     """
 
@@ -105,6 +108,7 @@ class Options:
     category: str | None = None
     takes: Takes | None = None
     worker: Worker = "thread"
+    hidden: bool = False
 
     def __post_init__(self) -> None:
         if type(self.after) is not tuple:
@@ -169,7 +173,7 @@ def _mistakes_of_text(options: Options) -> Iterator[tuple[str, str]]:
             yield name, "some text, or None"
     if type(options.tags) is not tuple or not all(isinstance(tag, str) for tag in options.tags):
         yield "tags", 'a tuple of texts, such as ("night", "calibration")'
-    for name in ("exclusive", "idempotent", "keep_going"):
+    for name in ("exclusive", "idempotent", "keep_going", "hidden"):
         if type(getattr(options, name)) is not bool:
             yield name, "True or False"
 

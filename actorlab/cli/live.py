@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from typing import Any, Final, NamedTuple
 
 from rich.console import RenderableType
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actorlab.core.run_state import RunState
-from actorlab.runtime.run import Progress, Run, StepView
+from actorlab.runtime.run import Progress, Run, Steps, StepView
 
 __all__ = ["live_tree", "values", "waits_for"]
 
@@ -76,9 +77,9 @@ def run_rows(run: Run[Any], head: str, below: str, now: float, began: float | No
         (head, "dim"), mark(state, now), " ", (run.id, "bold"), ("" if state is S.RUNNING else f" {state}", "dim")
     )
     yield Row(label, bar(state, progress), time, Text(", ".join(run.devices) if len(steps) == 1 else ""), remark)
-    inside = steps if len(steps) > 1 else ()
-    units = [step.child for step in steps if step.child is not None]
-    children = [child for child in run.children if child not in units][-ROOM:]
+    inside: Sequence[StepView] = steps if len(steps) > 1 else ()
+    units = dict.fromkeys(steps.children)
+    children = [child for child in run.children if child not in units and not child.hidden][-ROOM:]
     shown = chosen(inside)
     left_out = len(inside) - len(shown)
     entries: list[StepView | Run[Any] | str] = [*shown, *([others(inside, shown)] if left_out else []), *children]
@@ -177,20 +178,27 @@ def chosen(steps: Sequence[StepView]) -> list[StepView]:
     if len(steps) <= ROOM:
         return list(steps)
     quiet = (S.WAITING, S.SUCCEEDED, S.SKIPPED)
-    busy = [step for step in steps if step.state not in quiet][:ROOM]
-    coming = [step for step in steps if step.state is S.WAITING][: max(0, (ROOM - len(busy)) // 2)]
-    rest = ROOM - len(busy) - len(coming)
-    ended = (
-        sorted((step for step in steps if step.state is S.SUCCEEDED), key=lambda step: step.ended or 0.0)[-rest:]
-        if rest
-        else []
-    )
-    return sorted([*busy, *coming, *ended])
+    states = list(enumerate(states_of(steps)))
+    busy = [step for step, state in states if state not in quiet][:ROOM]
+    coming = [step for step, state in states if state is S.WAITING][: max(0, (ROOM - len(busy)) // 2)]
+    done = [step for step, state in states if state is S.SUCCEEDED]
+    ended = nlargest(ROOM - len(busy) - len(coming), done, key=lambda step: ended_at(steps, step))
+    return [steps[step] for step in sorted([*busy, *coming, *ended])]
+
+
+def states_of(steps: Sequence[StepView]) -> list[RunState]:
+    """Return the states of the steps; of a run's own without looking at each."""
+    return steps.states if isinstance(steps, Steps) else [step.state for step in steps]
+
+
+def ended_at(steps: Sequence[StepView], step: int) -> float:
+    """Return when a step has ended."""
+    return steps.ended(step) if isinstance(steps, Steps) else steps[step].ended or 0.0
 
 
 def others(steps: Sequence[StepView], shown: Sequence[StepView]) -> str:
     """Count the steps that aren't shown, by their states."""
-    counts = Counter(step.state for step in steps)
+    counts = Counter(states_of(steps))
     counts.subtract(step.state for step in shown)
     return "… and " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from actorlab.arguments import DeviceRef
 from actorlab.cli.binding import bind_parameters, split_parameters
 from actorlab.cli.ordering import chosen
 from actorlab.config import read_lab_file
+from actorlab.core.graph import Graph
 from actorlab.drawing import draw
 from actorlab.drawing_svg import graph_svg
 from actorlab.errors import ConfigError, WorkflowError
 from actorlab.task import Workflow
 
 __all__ = ["picture"]
+
+LARGEST: Final = 1000
+"""Nobody finds his way through a picture of more steps."""
 
 
 class DrawnDevice(DeviceRef):
@@ -45,6 +50,18 @@ def picture(program: str, lab: Path | None, parameters: list[str], output: Path)
     drawn: dict[str, Any] = {device: DrawnDevice(device) for device in binding.devices}
     args, kwargs = binding.resolved(drawn.__getitem__)
     graph = draw(task, tuple(args), kwargs).graph
+    if len(graph.nodes) > LARGEST:
+        raise too_large(task.name, graph)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(graph_svg(graph) if output.suffix == ".svg" else graph.mermaid(), encoding="utf-8")
     return f"{output}: {len(graph.nodes)} steps of {task.name} in {len(graph.layers())} layers"
+
+
+def too_large(name: str, graph: Graph) -> ConfigError:
+    """Make the error for a graph of which a picture would show nothing; it says what is in it."""
+    steps = ", ".join(f"{count:,} {step}" for step, count in Counter(node.name for node in graph.nodes).most_common(5))
+    text = (
+        f"{name} has {len(graph.nodes):,} steps ({steps}) in {len(graph.layers()):,} layers: a picture of more than "
+        f"{LARGEST:,} can't be read; draw it with fewer, by its parameters (name=value)"
+    )
+    return ConfigError(text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["PhaseProgress", "Told"]
+__all__ = ["Batch", "PhaseProgress", "Told", "weighed"]
 
 NEARLY_ALL = 1.0 - 1e-9
 
@@ -85,3 +86,51 @@ class PhaseProgress:
             fraction = None
         names = [phase.name for phase in self._phases[1:]]
         return Told(fraction, ": ".join([*names, self._message] if self._message else names))
+
+
+def weighed(parts: Iterable[tuple[float | None, float]]) -> tuple[float, float]:
+    """Return how much is done and how much there is, of parts with a weight and a fraction each.
+
+    Those without a weight count as the others do on average.
+
+    >>> weighed([(2.0, 1.0), (4.0, 0.5), (None, 0.0)])
+    (4.0, 9.0)
+    """
+    listed = list(parts)
+    known = [weight for weight, _ in listed if weight is not None]
+    usual = sum(known) / len(known) if any(known) else 1.0
+    weights = [usual if weight is None else weight for weight, _ in listed]
+    total = sum(weights)
+    if not total:
+        return sum(fraction for _, fraction in listed), float(len(listed))
+    return sum(weight * fraction for weight, (_, fraction) in zip(weights, listed, strict=True)), total
+
+
+class Batch:
+    """Count the runs of one busy time: those that have ended count as 1, until a run begins when none is under way."""
+
+    __slots__ = ("ended", "running", "since", "total")
+
+    def __init__(self) -> None:
+        self.running: dict[str, None] = {}
+        self.total = 0
+        self.ended = 0
+        self.since = 0.0
+
+    def begin(self, run: str, now: float) -> None:
+        """Take note of a run that begins."""
+        if not self.running:
+            self.total, self.ended, self.since = 0, 0, now
+        self.running[run] = None
+        self.total += 1
+
+    def end(self, run: str) -> None:
+        """Take note of a run that has ended; one that isn't counted doesn't matter."""
+        if run in self.running:
+            del self.running[run]
+            self.ended += 1
+
+    def done(self, fractions: Mapping[str, float | None]) -> float | None:
+        """Return how many runs are done, with the parts of those under way; None if nothing is known of them."""
+        known = [fraction for run in self.running if (fraction := fractions.get(run)) is not None]
+        return None if not (self.ended or known) else self.ended + sum(known)

@@ -68,6 +68,7 @@ class OneStep:
     """Count down a plan of one step, which needs no counting."""
 
     __slots__ = ()
+    left = 1
 
     def ready(self) -> list[int]:
         """Return the step."""
@@ -92,6 +93,7 @@ USAGE_ERRORS: Final = (AskDeadlock, ConfigError, NotLeased, WorkflowError)
 
 NO_ACTIONS: Final[list[Action]] = []
 NOTHING: Final[Mapping[int, Any]] = {}  # nobody writes to it, as its type says
+NO_ERRORS: Final[list[tuple[int, BaseException]]] = []  # nor to this, …
 EMPTY: Final[dict[Any, Any]] = {}  # nobody writes to it, as no step begins without a lease
 
 
@@ -101,6 +103,15 @@ class Window(NamedTuple):
     after: tuple[int, ...]
     seconds: float
     text: str
+
+
+def steps_behind(windows: Mapping[int, Window]) -> dict[int, list[int]]:
+    """Return for each step those that must start soon after its end."""
+    behind: dict[int, list[int]] = {}
+    for step, window in windows.items():
+        for other in window.after:
+            behind.setdefault(other, []).append(step)
+    return behind
 
 
 class RunSpec(NamedTuple):
@@ -133,6 +144,7 @@ class RunCore:
     __slots__ = (
         "_active",
         "_attempts",
+        "_behind",
         "_children",
         "_cleaning",
         "_cleanups",
@@ -178,7 +190,7 @@ class RunCore:
         """What fixed how it ends; a body that had to be abandoned changes `final`, not this."""
         self.reason = ""
         self.error: BaseException | None = None
-        self.errors: tuple[tuple[int, BaseException], ...] = ()
+        self.errors = NO_ERRORS
         self.failed_step: int | None = None
         self.abandoned: tuple[int, ...] = ()
         self.cleanup_errors: tuple[tuple[int, BaseException], ...] = ()
@@ -199,7 +211,8 @@ class RunCore:
         self._retrying: dict[int, list[str]] = EMPTY
         self._standing: dict[int, None] = EMPTY
         self._undecided: dict[int, BaseException] = EMPTY
-        self._held_back: tuple[int, ...] = ()
+        self._held_back: dict[int, None] = EMPTY
+        self._behind = steps_behind(spec.windows) if spec.windows else NOTHING
         self._children = 0
         self._cleanups = spec.cleanups
         self._cleaning = -1
@@ -230,6 +243,16 @@ class RunCore:
         """Return how many times the body of a step was started."""
         return self._attempts.get(step, 0)
 
+    @property
+    def active(self) -> tuple[int, ...]:
+        """Return the steps whose bodies run."""
+        return tuple(self._active)
+
+    @property
+    def over(self) -> int:
+        """Return how many of several steps have ended, or never will begin."""
+        return self.spec.plan.size - self._countdown.left
+
     # -- beginning
 
     def _begin(self, event: Begun, now: float) -> None:
@@ -248,6 +271,8 @@ class RunCore:
         self._standing = {}
         self._undecided = {}
         self._step_clocks = {}
+        self._held_back = {}
+        self.errors = []
 
     def _granted(self, event: Granted, now: float) -> None:
         if self.state is not S.WAITING or self.final is not S.SUCCEEDED:  # stopped meanwhile: it gives the lease back
@@ -304,7 +329,7 @@ class RunCore:
         if step in self._late:
             return
         if self.state is not S.RUNNING:  # pausing, paused: not now; ending: never
-            self._held_back += (step,)
+            self._held_back[step] = None
             return
         self.begun = True
         attempt = self._attempts[step] = self._attempts.get(step, 0) + (step not in self._drawn)
@@ -354,7 +379,7 @@ class RunCore:
         del self._active[step]
         self._move_step(step, S.WAITING)
         del self._step_states[step]  # it hasn't begun, should the run end now
-        self._held_back += (step,)
+        self._held_back[step] = None
         self._stand_if_all_do(now)
 
     def _ends_by_itself(self, step: int) -> bool:
@@ -365,7 +390,7 @@ class RunCore:
         """Pause for an operator's decision over a step that failed, if that is wanted."""
         if step not in self.spec.asking or not isinstance(error, Exception):
             return False
-        self.errors += ((step, error),)
+        self.errors.append((step, error))
         self._undecided[step] = error
         self._move_step(step, S.PAUSED)
         self._out.append(AskDecision(step, error))
@@ -395,8 +420,9 @@ class RunCore:
 
     def _open_windows(self, ended: int) -> None:
         """Begin to count for those that must start soon after this step's end."""
-        for step, window in self.spec.windows.items():
-            if ended in window.after and all(self.step_state(other) is S.SUCCEEDED for other in window.after):
+        for step in self._behind.get(ended, ()):
+            window = self.spec.windows[step]
+            if all(self.step_state(other) is S.SUCCEEDED for other in window.after):
                 self._out.append(SetTimer(window.seconds, WindowOver(step)))
 
     def _window_over(self, event: WindowOver, now: float) -> None:
@@ -404,7 +430,7 @@ class RunCore:
         begun = step in self._step_states
         if begun or self.state not in (S.RUNNING, S.PAUSING, S.PAUSED):
             return
-        self._held_back = tuple([held for held in self._held_back if held != step])
+        self._held_back.pop(step, None)
         self._late[step] = None
         self._step_failed(step, S.TIMED_OUT, RunTimeout(self.spec.windows[step].text), now)
         self._settle_if_still(now)
@@ -419,7 +445,8 @@ class RunCore:
         verdict = limiter.ended(now, error, draw)
         if not isinstance(verdict, Restart):
             return False
-        self.errors += ((step, error),) if error else ()
+        if error is not None:
+            self.errors.append((step, error))
         self._retrying[step] = ["delay", "devices"]
         self._move_step(step, S.RETRYING)
         self._mirror(S.RETRYING)
@@ -454,7 +481,7 @@ class RunCore:
     def _step_failed(self, step: int, state: RunState, error: BaseException | None, now: float) -> None:
         self._move_step(step, state)
         if error is not None and not (self.errors and self.errors[-1][1] is error):
-            self.errors += ((step, error),)
+            self.errors.append((step, error))
         for skipped in self._countdown.skip(step):
             self._move_step(skipped, S.SKIPPED)
         if self.spec.keep_going and self.state is not S.CANCELLING:
@@ -470,7 +497,7 @@ class RunCore:
             return
         if state is S.RETRYING:
             self._retrying.pop(step, None)
-            self._held_back = tuple([held for held in self._held_back if held != step])
+            self._held_back.pop(step, None)
             self._mirror(S.RUNNING)
             self._step_failed(step, S.TIMED_OUT, self._step_timeout_error(step), now)
             self._settle_if_still(now)
@@ -525,7 +552,7 @@ class RunCore:
             if self._step_states.get(step) is S.RETRYING:
                 self._move_step(step, S.CANCELLED)
         self._retrying.clear()
-        self._held_back = ()
+        self._held_back.clear()
         self._standing.clear()
 
     def _alarm(self, step: int, reason: str) -> None:
@@ -609,7 +636,7 @@ class RunCore:
         if self._retrying:
             self._mirror(S.RETRYING)
         self._out.append(FreeBodies())
-        ready, self._held_back = self._held_back, ()
+        ready, self._held_back = self._held_back, {}
         for step in ready:
             self._start(step, now)
 

@@ -153,7 +153,7 @@ class Body(Scope):
         self.thread = 0
         self.torn = False
         """Whether an exchange of a direct device's driver was left halfway."""
-        self.children: tuple[Run[Any], ...] = ()
+        self.children: list[Run[Any]] = []
         self.streams: list[Box] | None = None
         """Its parts in streams: its end waits for those that it has started."""
         self._asks: list[Call] | None = None
@@ -442,8 +442,8 @@ class Body(Scope):
         self.checkpoint()
         child = self.actor.lab.start_child(self, function, args, kwargs)
         if len(self.children) > 2 * SOME and self.children[0].done():  # a service goes on for ever
-            self.children = tuple([other for other in self.children if not is_settled(other)])
-        self.children = (*self.children, child)
+            self.children = [other for other in self.children if not is_settled(other)]
+        self.children.append(child)
         return child
 
     def result_of(self, run: Run[Any], timeout: float | None) -> None:

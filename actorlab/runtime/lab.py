@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.interlocks import Interlock, Then
     from actorlab.runtime.journalling import Journalling
     from actorlab.runtime.left_behind import LeftBehind
+    from actorlab.runtime.notes import Progress
     from actorlab.runtime.rehearse import Rehearse
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
@@ -332,8 +333,18 @@ class Lab(KnownByName):
 
     @property
     def runs(self) -> tuple[Run[Any], ...]:
-        """Return the runs that haven't ended, and the newest of those that have."""
+        """Return the runs that haven't ended, and the newest of those that have; also hidden ones (`run.hidden`)."""
         return self.ask(lambda: self.book.runs)
+
+    @property
+    def progress(self) -> Progress | None:
+        """Return how far the lab is with its runs, in runs: ``progress.fraction``, ``progress.seconds_left``.
+
+        It counts those that were under way together, up to the last one's end: one that has ended counts as 1. Child
+        runs, services and runs with ``hidden=True`` are left out. None: nothing has run yet; a `total` of None: nobody
+        has told a progress.
+        """
+        return self.ask(lambda: self.book.progress)
 
     def get(self, run_id: str) -> Run[Any]:
         """Return a run by its id, such as "sweep#3".

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from actorlab.core.progress import weighed
 from actorlab.core.run_state import RunState
 from actorlab.errors import repr_of
 from actorlab.runtime.bounds import seconds_to_end
@@ -14,11 +15,10 @@ if TYPE_CHECKING:
     from actorlab.runtime.parameters import Parameters
     from actorlab.runtime.questions import Question
     from actorlab.runtime.records import Records
-    from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.work import Work
 
-__all__ = ["Notes", "Progress", "StepView", "progress_of", "reasons_of", "views_of"]
+__all__ = ["Notes", "Progress", "progress_of", "reasons_of"]
 
 S = RunState
 monotonic = time.monotonic
@@ -46,27 +46,6 @@ class Progress(NamedTuple):
         return None if not fraction or elapsed <= 0 else elapsed * (1 - fraction) / fraction
 
 
-class StepView(NamedTuple):
-    """One step of a workflow's run, as it stood when it was looked at.
-
-    `devices` are those it takes for itself, `shared` those it only relies on; `values` are the numbers and texts among
-    its arguments, which tell it from steps of the same name; `after` are the steps which it still waits for.
-    """
-
-    number: int
-    name: str
-    state: RunState
-    attempts: int
-    devices: tuple[str, ...]
-    progress: Progress | None
-    began: float | None
-    ended: float | None
-    child: Run[Any] | None
-    shared: tuple[str, ...]
-    values: tuple[Any, ...]
-    after: tuple[int, ...]
-
-
 class Notes:
     """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
 
@@ -79,6 +58,7 @@ class Notes:
         "questions",
         "records",
         "retry_waits",
+        "since",
         "stopped",
         "telling",
         "told",
@@ -88,6 +68,8 @@ class Notes:
 
     def __init__(self, waits_until: When | None) -> None:
         self.progress: dict[int, Progress] = {}
+        self.since = 0.0
+        """When the run got its lease."""
         self.began: dict[int, float] = {}
         self.ended: dict[int, float] = {}
         self.retry_waits: dict[int, str] = {}
@@ -110,30 +92,39 @@ class Notes:
 
 
 def progress_of(actor: RunActor) -> Progress | None:
-    """Return how far a run is."""
+    """Return how far a run is; None if that isn't known."""
     if len(actor.work) == 1:
-        return actor.notes.progress.get(0)
-    states = [actor.core.step_state(step) for step in range(len(actor.work))]
-    done = sum(state.terminal for state in states)
-    return Progress(done, len(states), "", 0.0, 0.0)
+        return step_progress(actor, 0)
+    core = actor.core
+    running = [(step, fraction_of(step_progress(actor, step))) for step in core.active]
+    if any(work.task.options_.takes is not None for work in actor.work):
+        parts = dict(running)
+        weights = [
+            (weight_of(work), parts.get(step, float(core.step_state(step).terminal)))
+            for step, work in enumerate(actor.work)
+        ]
+        done, total = weighed(weights)
+    else:
+        done, total = core.over + sum(fraction for _, fraction in running), float(len(actor.work))
+    message = f"{core.over} of {len(actor.work)} steps"
+    return Progress(total if core.state is S.SUCCEEDED else done, total, message, actor.notes.since, monotonic())
 
 
-def views_of(actor: RunActor) -> tuple[StepView, ...]:
-    """Return the steps of a run as they stand."""
-    return tuple(view(actor, step, work) for step, work in enumerate(actor.work))
+def step_progress(actor: RunActor, step: int) -> Progress | None:
+    """Return how far a step is, by its own word or that of its run."""
+    unit = actor.units.get(step)
+    return actor.notes.progress.get(step) if unit is None else progress_of(unit.supervisor)
 
 
-def view(actor: RunActor, step: int, work: Work) -> StepView:
-    """Return one step as it stands."""
-    core, notes = actor.core, actor.notes
-    state = core.step_state
-    values = [value for value in (*work.args, *work.kwargs.values()) if type(value) in (int, float, str, bool)]
-    after = [] if state(step).terminal else [it for it in core.spec.plan.parents[step] if not state(it).terminal]
-    return StepView(
-        step, work.name, state(step), core.attempts(step), work.exclusive, notes.progress.get(step),
-        notes.began.get(step), notes.ended.get(step), actor.units.get(step), work.shared, tuple(values),
-        tuple(after),
-    )  # fmt: skip
+def fraction_of(progress: Progress | None) -> float:
+    """Return the part that is done; what isn't known counts as nothing."""
+    return 0.0 if progress is None else progress.fraction or 0.0
+
+
+def weight_of(work: Work) -> float | None:
+    """Return how many seconds a step is said to take."""
+    takes = work.task.options_.takes
+    return takes[1] if isinstance(takes, tuple) else takes
 
 
 def reasons_of(actor: RunActor) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from actorlab.data.dataset import Dataset
 from actorlab.errors import RunCancelled
 from actorlab.kernel import Reply
 from actorlab.runtime.about import about
-from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
+from actorlab.runtime.notes import Progress, progress_of, reasons_of
+from actorlab.runtime.steps import Steps, StepView
 from actorlab.scope import PLAIN, current
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from actorlab.runtime.run_actor import RunActor
 
-__all__ = ["Progress", "Run", "StepView"]
+__all__ = ["Progress", "Run", "StepView", "Steps"]
 
 R = TypeVar("R")
 PATIENCE: Final = 2.0
@@ -60,7 +61,10 @@ class Run(Generic[R]):
 
     @property
     def progress(self) -> Progress | None:
-        """Return how far the run is: its own body's word, or the share of a workflow's steps that have ended."""
+        """Return how far the run is: its own body's word, or that of a workflow's steps added up.
+
+        A step that has ended counts as 1, and each by the seconds that it `takes`, if any step says that.
+        """
         return progress_of(self.supervisor)
 
     def eta(self) -> float | None:
@@ -79,9 +83,9 @@ class Run(Generic[R]):
         return self.supervisor.lab.ask(lambda: reasons_of(self.supervisor))
 
     @property
-    def steps(self) -> tuple[StepView, ...]:
-        """Return the steps of the run as they stand now."""
-        return views_of(self.supervisor)
+    def steps(self) -> Steps:
+        """Return the steps of the run: ``run.steps[3]``, ``run.steps["iv_curve[2]"].value``; each as it stands."""
+        return Steps(self.supervisor)
 
     @property
     def data(self) -> Dataset:
@@ -114,6 +118,11 @@ class Run(Generic[R]):
     def children(self) -> tuple[Run[Any], ...]:
         """Return the runs that this one has started."""
         return tuple(self.supervisor.children)
+
+    @property
+    def hidden(self) -> bool:
+        """Tell whether it is background work, which isn't counted in the lab's progress."""
+        return self.supervisor.options.hidden
 
     @property
     def service(self) -> str:

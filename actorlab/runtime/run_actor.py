@@ -66,6 +66,8 @@ BODIES: Final = {"thread": Body, "loop": AsyncBody, "process": ProcessBody}
 TO_BE_GONE: Final = 5.0
 """So many seconds a body has to be gone, after its process was killed."""
 NOTHING: Final[frozenset[str]] = frozenset()
+NO_TIMERS: Final[list[Timer]] = []  # nobody writes to these two: most runs have neither timers nor children
+NO_RUNS: Final[list[Run[Any]]] = []
 draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
 
 
@@ -156,7 +158,7 @@ class RunActor(Actor):
         """The token of a device that the run holds while none of its bodies uses it: nobody's calls carry it."""
         self.lives: dict[str, int] = {}
         self.bodies: dict[int, Body] = {}
-        self.children: tuple[Run[Any], ...] = ()
+        self.children = NO_RUNS
         self.units: dict[int, Run[Any]] = {}
         self.drawings: dict[int, Drawing] = {}
         """The drawings of the steps that are drawn late, from when they are drawn until they begin."""
@@ -174,7 +176,7 @@ class RunActor(Actor):
         self._gate: Reply[None] | None = None
         self._loans: Loans | None = None
         self.notes = Notes(options.not_before)
-        self._timers: tuple[Timer, ...] = ()
+        self._timers = NO_TIMERS
         self.extra_grace = 0.0
         self.lost = ""
         self._decider = lab.decider
@@ -612,7 +614,7 @@ class RunActor(Actor):
         child = self._make_unit(step, work)
         child.place = {"step": step}
         self.units[step] = child.run
-        self.children = (*self.children, child.run)
+        self._add_child(child.run)
         child.run.observed = True
         run = child.run
         child.on_end = lambda: self._unit_ended(step, attempt, run)
@@ -721,7 +723,7 @@ class RunActor(Actor):
                 cell.entitle(self.lease)
 
     def _stop_children(self, action: ev.StopChildren) -> None:
-        for child in self.children:
+        for child in tuple(self.children):
             if not child.done():
                 child.supervisor.on(ev.Stopped(S.CANCELLED, action.reason))
 
@@ -743,7 +745,9 @@ class RunActor(Actor):
             self.on(event)
 
     def _timer(self, seconds: float, function: Callable[[Any], object], argument: Any = None) -> None:
-        self._timers += (self._decider.after(seconds, function, argument),)
+        if self._timers is NO_TIMERS:
+            self._timers = []
+        self._timers.append(self._decider.after(seconds, function, argument))
 
     def _await_devices(self, action: ev.AwaitDevices) -> None:
         work, step = self.work[action.step], action.step
@@ -758,7 +762,7 @@ class RunActor(Actor):
         self.holding_bodies = True
         for body in self.bodies.values():
             body.look_up()
-        for child in self.children:
+        for child in tuple(self.children):
             if not child.done():
                 child.supervisor.on(ev.Pause(self.core.pause_reason))
         self.note_standing_children()
@@ -767,7 +771,7 @@ class RunActor(Actor):
         self.holding_bodies = False
         if self._gate is not None:
             self._gate.finish(None, None)
-        for child in self.children:
+        for child in tuple(self.children):
             if child.state in (S.PAUSING, S.PAUSED):
                 child.supervisor.on(ev.Resume())
 
@@ -864,12 +868,14 @@ class RunActor(Actor):
 
     def _let_go(self) -> None:
         """Drop what only a living run needs, and with it all cycles, so that the last reader's end frees the rest."""
-        self._timers, self.context, self.lease, self.on_end = (), None, None, None
+        self._timers, self.context, self.lease, self.on_end = NO_TIMERS, None, None, None
         self.parent = self.parent_body = None
         del self.run
 
     def _moved(self, action: ev.Moved) -> None:
         old, new = action
+        if old is S.WAITING:
+            self.notes.since = monotonic()
         if new is S.CANCELLING:
             self.notes.stopped = monotonic()
         if new not in TERMINAL:
@@ -889,10 +895,15 @@ class RunActor(Actor):
 
     # -- children and loans
 
+    def _add_child(self, run: Run[Any]) -> None:
+        if self.children is NO_RUNS:
+            self.children = []
+        self.children.append(run)
+
     def child_begun(self, child: RunActor) -> None:
         """Take note of a child run of a body."""
         if child.parent_body is not None:
-            self.children = (*self.children, child.run)
+            self._add_child(child.run)
             self.on(ev.ChildBegun())
 
     def child_ended(self, child: RunActor) -> None:

@@ -72,7 +72,7 @@ class ServiceRun(RunActor):
     def child_begun(self, child: RunActor) -> None:
         """Take note of a child run; as a service goes on for ever, those that ended long ago are forgotten."""
         if len(self.children) > CHILDREN_KEPT:
-            self.children = tuple([run for run in self.children if not run.done()])
+            self.children = [run for run in self.children if not run.done()]
         super().child_begun(child)
 
     def body_ended(self, argument: tuple[int, int, Any, BaseException | None]) -> None:

@@ -730,7 +730,7 @@ def test_when_the_retries_are_used_up_the_last_failure_is_the_outcome() -> None:
     world.wait(2)
     world.tell(BodyEnded(0, 2, LOST), Released())
     assert (world.state(), world.core.error) == (S.FAILED, LOST)
-    assert world.core.errors == ((0, FAULT), (0, LOST))
+    assert world.core.errors == [(0, FAULT), (0, LOST)]
 
 
 @pytest.mark.parametrize("error", [ConfigError("no"), NotLeased("no"), Cancelled("no"), KeyboardInterrupt()])
@@ -787,7 +787,7 @@ def test_keep_going_runs_a_step_that_only_awaited_the_devices_of_the_failed_one(
 def test_keep_going_collects_every_failure() -> None:
     world = begun(TWO, keep_going=True)
     world.tell(BodyEnded(1, 1, LOST), BodyEnded(0, 1, FAULT))
-    assert world.core.errors == ((1, LOST), (0, FAULT))
+    assert world.core.errors == [(1, LOST), (0, FAULT)]
     assert (world.core.error, world.core.failed_step) == (LOST, 1)
 
 
