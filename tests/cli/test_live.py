@@ -233,3 +233,19 @@ def test_of_many_reasons_two_are_named() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (65, "1:05"), (7207, "2:00:07")])
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert seconds_in_words(seconds) == text
+
+
+def test_hidden_children_are_left_out(lab: Lab, gate: Gate) -> None:
+    @task(hidden=True)
+    def background() -> None:
+        gate.wait()
+
+    def parent() -> None:
+        spawn(background)
+        spawn(lambda: None).result()
+
+    run = lab.start(parent)
+    gate.await_reached()
+    lines = shown(run)
+    assert not any("background" in line for line in lines)
+    assert run.children[0].name == "background"
