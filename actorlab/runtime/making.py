@@ -161,9 +161,7 @@ class RunMaker:
             leased=leased,
         )
 
-    def _cells_for(
-        self, work: Work, span: LeaseSpan, parent: RunActor | None
-    ) -> tuple[list[Cell], list[Cell]]:
+    def _cells_for(self, work: Work, span: LeaseSpan, parent: RunActor | None) -> tuple[list[Cell], list[Cell]]:
         """Return the devices that a run holds for its whole length, and those of them that it leases from the lab."""
         names = [*work.exclusive, *work.shared]
         if parent is None and span == "run":
