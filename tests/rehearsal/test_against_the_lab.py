@@ -169,7 +169,8 @@ class Composer:
             score.ends_with = [self.task(score.devices, 0) for _ in range(chance.randint(1, 2))]
             for ending in score.ends_with:
                 ending.options = OptionChanges(timeout=1000.0)
-        score.options = OptionChanges(lease=chance.choice(["run", "run", "step"]))
+        cleaned = any(ending.own or ending.shared for ending in score.ends_with)  # what is held to the end
+        score.options = OptionChanges(lease=chance.choice(["run", "run", "run" if cleaned else "step"]))
         return score
 
     def root(self) -> Score:
