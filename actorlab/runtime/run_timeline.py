@@ -11,10 +11,10 @@ from actorlab.rehearsal.rehearsal import DeviceUse, Entry, Link, Rehearsal
 from actorlab.runtime.stepwise import covered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from actorlab.runtime.notes import StepView
     from actorlab.runtime.run import Run
+    from actorlab.runtime.steps import StepView
 
 __all__ = ["timeline_of"]
 
@@ -57,7 +57,7 @@ def entries_of(run: Run[Any], start: float, depth: int) -> Iterator[Entry]:
             )  # fmt: skip
 
 
-def chain_of(run: Run[Any], steps: tuple[StepView, ...]) -> dict[int, None]:
+def chain_of(run: Run[Any], steps: Sequence[StepView]) -> dict[int, None]:
     """Return the steps, last to first, each of which was the last to end of those that the one before had awaited."""
     ended = {step.number: step.ended for step in steps if step.ended is not None}
     parents = run.supervisor.core.spec.plan.parents
