@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Simulation", "simulate_on_paper"]
 
+MOST_TURNS: Final = 3_000_000
+"""So often at most bodies may wait, or call a device: that takes some minutes."""
 REFUSED: Final = "; nothing was sent"
 """How a value that is out of range is refused."""
 
@@ -67,6 +69,7 @@ class Simulation(Rehearser):
         self.stage: Final = VirtualLab(self, lab.limits)
         self.clock: Final = self.stage.clock
         self._twins: Mapping[str, TwinCell] = {}
+        self._turns = 0
         self._bodies: dict[tuple[str, int], VirtualBody] = {}
         self._waiting: dict[str, list[Callable[[], None]]] = {}
 
@@ -96,6 +99,21 @@ class Simulation(Rehearser):
         run = self.stage.runs.get(getattr(actor, "id", ""))
         if run is not None and getattr(function, "__name__", "") == "on":
             self.clock.after(0.0, run.on, argument)
+
+    def count_turn(self, body: VirtualBody) -> None:
+        """Take note that a body goes on.
+
+        Raises:
+            ActorLabError: bodies have waited so often that this one probably never ends.
+
+        """
+        self._turns += 1
+        if self._turns > MOST_TURNS:
+            text = (
+                f"bodies have waited {MOST_TURNS:,} times, the last is {body.name}, and the run hasn't ended after "
+                f"{self.clock.now:g} s of virtual time: simulate what ends, or sleep longer at a time"
+            )
+            raise ActorLabError(text)
 
     # -- what the virtual lab asks for
 

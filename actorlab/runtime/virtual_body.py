@@ -128,6 +128,7 @@ class VirtualBody(Scope):
         """
         if self.ended or wake != self._wakes:
             return
+        self._simulation.count_turn(self)
         if not self._turn(PATIENCE):
             stack = "".join(traceback.format_stack(frame)) if (frame := frame_of(self._thread.ident or 0)) else ""
             text = (

@@ -386,6 +386,18 @@ def test_a_body_that_waits_in_real_time_is_given_up(lab: Lab, monkeypatch: pytes
         lab.rehearse.using(simulate=True)(stuck)
 
 
+def test_what_never_ends_is_given_up(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorlab.runtime.simulating.MOST_TURNS", 1000)
+
+    @task
+    def endless() -> None:
+        while True:
+            sleep(1)
+
+    with pytest.raises(ActorLabError, match=r"waited 1,000 times, the last is endless.* after 1000 s of virtual time"):
+        lab.rehearse.using(simulate=True)(endless)
+
+
 def test_the_same_simulation_gives_the_same(lab: Lab, heater: Heater) -> None:
     def told() -> dict[str, Any]:
         @workflow
