@@ -6,6 +6,7 @@ import contextvars
 import threading
 import traceback
 from _thread import allocate_lock
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from actorlab.errors import ActorLabError, Cancelled, NotLeased
@@ -100,7 +101,7 @@ class VirtualBody(Scope):
         self._reason: str | None = None
         self._met = False
         self._fenced = False
-        self._running = False
+        self._waiting = True  # for its turn; written by the body's own thread
         self._mine = allocate_lock()
         self._theirs = allocate_lock()
         self._mine.acquire()
@@ -142,11 +143,11 @@ class VirtualBody(Scope):
 
     def _turn(self, patience: float) -> bool:
         """Let the body run, until it gives way or ends; False if it does neither."""
-        if not self._running:
-            self._running = True
-            self._mine.release()
-        self._running = not self._theirs.acquire(timeout=patience)
-        return not self._running
+        if self._waiting:
+            self._theirs.acquire(False)  # an interrupt may have come between the two halves of an earlier turn
+            with suppress(RuntimeError):
+                self._mine.release()
+        return self._theirs.acquire(timeout=patience)
 
     def close(self) -> None:
         """End the body, as the rehearsal is over: each wait and call raises from now on."""
@@ -166,7 +167,7 @@ class VirtualBody(Scope):
     # -- the body's own thread
 
     def _run(self) -> None:
-        self._mine.acquire()
+        self._await_turn()
         try:
             self.value = contextvars.copy_context().run(self._perform)
         except BaseException as error:  # noqa: BLE001 - the thread boundary: it goes to the run's core
@@ -194,9 +195,14 @@ class VirtualBody(Scope):
 
     def _give_way(self) -> None:
         """Let the others run until somebody wakes this body."""
+        self._waiting = True
         self._theirs.release()
-        self._mine.acquire()
+        self._await_turn()
         self._wakes += 1
+
+    def _await_turn(self) -> None:
+        self._mine.acquire()
+        self._waiting = False
 
     def sleep(self, seconds: float) -> None:
         """Let some virtual seconds pass; a cancellation ends it."""

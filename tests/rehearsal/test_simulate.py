@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
 import time
@@ -384,6 +385,25 @@ def test_a_body_that_waits_in_real_time_is_given_up(lab: Lab, monkeypatch: pytes
     threading.Timer(0.5, gate.set).start()
     with pytest.raises(ActorLabError, match="neither ended nor waited in virtual time"):
         lab.rehearse.using(simulate=True)(stuck)
+
+
+def test_an_interrupt_ends_the_bodies_before_it_goes_on(lab: Lab) -> None:
+    cleaned: list[str] = []
+
+    @task
+    def endless() -> None:
+        try:
+            while True:
+                sleep(1)
+                if not cleaned:
+                    cleaned.append("began")
+                    _thread.interrupt_main()
+        finally:
+            cleaned.append("ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.rehearse.using(simulate=True)(endless)
+    assert cleaned == ["began", "ended"]
 
 
 def test_what_never_ends_is_given_up(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
