@@ -10,6 +10,7 @@ from benchmarks import (
     bench_import,
     bench_isolation,
     bench_journal,
+    bench_journalling,
     bench_processes,
     bench_rehearse,
     bench_runs,
@@ -32,6 +33,7 @@ if __name__ == "__main__":
         bench_waiting.bench,
         bench_dag.bench,
         bench_journal.bench,
+        bench_journalling.bench,
         bench_processes.bench,
         bench_rehearse.bench,
     )

@@ -28,6 +28,7 @@ def run(*arguments: str) -> str:
         "bench_import",
         "bench_isolation",
         "bench_journal",
+        "bench_journalling",
         "bench_processes",
         "bench_rehearse",
         "bench_runs",
