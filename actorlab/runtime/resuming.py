@@ -95,6 +95,8 @@ class ResumedRun(RunActor):
     ended well, and only gives its values again.
     """
 
+    resumed = True
+
     def __init__(
         self,
         *args: Any,

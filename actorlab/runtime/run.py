@@ -13,6 +13,8 @@ from actorlab.data.dataset import Dataset
 from actorlab.errors import RunCancelled
 from actorlab.kernel import Reply
 from actorlab.runtime.about import about
+from actorlab.runtime.all_rows import AllRows
+from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
 from actorlab.runtime.notes import Progress, progress_of, reasons_of
 from actorlab.runtime.steps import Steps, StepView
 from actorlab.scope import PLAIN, current
@@ -89,8 +91,13 @@ class Run(Generic[R]):
 
     @property
     def data(self) -> Dataset:
-        """Return what the run's bodies have recorded so far."""
-        return Dataset(self.supervisor.records(), lambda: about(self))
+        """Return what the run's bodies have recorded so far; with a journal all of it, also before an interruption."""
+        actor = self.supervisor
+        records = actor.records()
+        journal = actor.lab.journalling
+        if journal is None or not (actor.resumed or records.dropped):
+            return Dataset(records, lambda: about(self))
+        return Dataset(AllRows(journal.journal, self.id), lambda: about(self))
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -220,6 +220,9 @@ class RunActor(Actor):
             late,
         )  # fmt: skip
 
+    resumed = False
+    """Whether it goes on with what an earlier run of its id had done."""
+
     @property
     def service(self) -> str:
         """Return the name of the service whose life this run is, or nothing."""

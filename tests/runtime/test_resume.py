@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actorlab import Lab, RunState, Shared, cleanup, each, sleep, spawn, task, workflow
+from actorlab import Lab, RunState, Shared, cleanup, each, record, sleep, spawn, task, workflow
 from actorlab.errors import ConfigError, JournalError, RunCancelled, WorkflowError
 from actorlab.journal import JournalReader
 from actorlab.runtime.run import Run
@@ -397,6 +397,36 @@ def test_a_value_that_could_not_be_written_down_has_to_be_made_again(bench: Benc
     run = bench.crash(with_lock, at="total")
     assert bench.resume(run, answers={"0": "redo"}) == 1
     assert sorted(world.done) == ["move 7", "total"]
+
+
+# What was recorded
+
+
+@task(on_resume="redo")
+def recording(stage: Stage, numbers: int) -> None:
+    del stage
+    for number in range(numbers):
+        record(number=number)
+    world.crash("recorded")
+    record(number=numbers)
+
+
+def test_what_was_recorded_before_the_interruption_is_there(bench: Bench) -> None:
+    run_id = bench.crash(recording, 3, at="recorded")
+    with Lab(journal=bench.journal, keep_rows=2) as lab:
+        lab.add("stage", Stage)
+        run = lab.resume(run_id)
+        run.result(BOUND)
+        assert run.data.column("number") == [0, 1, 2, 0, 1, 2, 3]
+        assert len(run.data) == 7
+
+
+def test_with_a_journal_rows_are_not_let_go(bench: Bench) -> None:
+    with Lab(journal=bench.journal, keep_rows=2) as lab:
+        run = lab.start(recording, lab.add("stage", Stage), 9)
+        run.result(BOUND)
+        assert run.data.column("number") == list(range(10))
+        assert run.data.dropped == 0
 
 
 # What only waited
