@@ -14,7 +14,6 @@ from actorlab.errors import RunCancelled
 from actorlab.kernel import Reply
 from actorlab.runtime.about import about
 from actorlab.runtime.all_rows import AllRows
-from actorlab.runtime.notes import Progress, StepView, progress_of, reasons_of, views_of
 from actorlab.runtime.notes import Progress, progress_of, reasons_of
 from actorlab.runtime.steps import Steps, StepView
 from actorlab.scope import PLAIN, current
