@@ -173,7 +173,7 @@ def test_options_make_another_task_of_the_same_function() -> None:
         ({"lease_timeout": "soon"}, r"option lease_timeout='soon'"),
         ({"within": float("nan")}, r"option within=nan"),
         ({"priority": float("inf")}, r"option priority=inf: it takes a finite number"),
-        ({"lease": "always"}, r"option lease='always': it takes \"run\" or \"step\""),
+        ({"lease": "always"}, r"option lease='always': it takes \"run\", \"step\", or the names of the devices"),
         ({"tags": "night"}, r"option tags='night': it takes a tuple of texts"),
         ({"key": ""}, r"option key='': it takes some text, or None"),
         ({"exclusive": 1}, r"option exclusive=1: it takes True or False"),
