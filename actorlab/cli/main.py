@@ -151,6 +151,22 @@ def devices(
 
 
 @app.command()
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write. Default: it is printed.")
+    ] = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """Describe the keys of a lab's file as a JSON Schema, by which editors complete and check it."""
+    from actorlab.cli.describing import write_schema  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        write_schema(output)
+
+
+@app.command()
 def bench(
     time_scale: Annotated[float, typer.Option(help="So many seconds of physics pass in one second.")] = 1.0,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pyvisa.rname import InvalidResourceName, ResourceName
 
-from actorlab.config.model import BENCH, BenchConfig, DeviceEntry, DiscoverConfig, LabConfig, RestartConfig, Section
+from actorlab.config.model import (
+    BENCH,
+    BenchConfig,
+    DeviceEntry,
+    DiscoverConfig,
+    LabConfig,
+    MailboxConfig,
+    ReadBackConfig,
+    RestartConfig,
+    Section,
+)
 from actorlab.config.naming import did_you_mean
-from actorlab.config.source import Location, Mistake
+from actorlab.config.source import Location, Mistake, Source, is_map
+from actorlab.device import DeviceConfig
 from actorlab.drivers.visa import VisaDevice
 from actorlab.errors import ConfigError
 from actorlab.simulation.instruments import INSTRUMENTS
 
-__all__ = ["missing_folders", "mistake_of", "mistaken_addresses", "mistaken_calls"]
+__all__ = ["missing_folders", "mistaken_addresses", "mistaken_calls", "mistaken_options", "mistakes_of"]
+
+ALTERNATIVES: Final = ("constrained-int", "MailboxConfig")
+"""So pydantic calls the alternatives of a union, which are no part of a place in the file."""
+
+
+def mistakes_of(errors: Iterable[Any]) -> list[Mistake]:
+    """Say pydantic's errors in the words of the file; of alternatives only the one that was meant is told."""
+    return [mistake_of(error) for error in errors if not of_other_alternative(error)]
+
+
+def of_other_alternative(error: Mapping[str, Any]) -> bool:
+    """Tell whether an error is about the number that a map isn't, or the map that something else isn't."""
+    last = error["loc"][-1]
+    return (last == "constrained-int" and is_map(error["input"])) or (
+        last == "MailboxConfig" and error["type"] == "model_type"
+    )
 
 
 def mistake_of(error: Mapping[str, Any]) -> Mistake:
     """Say one of pydantic's errors in the words of the file."""
-    place: Location = error["loc"]
+    place: Location = (*error["loc"][:3], *(part for part in error["loc"][3:] if part not in ALTERNATIVES))
     *outer, last = place
     match error["type"]:
         case "extra_forbidden":
@@ -47,13 +73,17 @@ def keys_at(place: Location) -> list[str]:
             model = DiscoverConfig
         case ("devices", _, "restart"):
             model = RestartConfig
+        case ("devices", _, "mailbox"):
+            model = MailboxConfig
+        case ("devices", _, "read_back", _):
+            model = ReadBackConfig
         case _:
             model = DeviceEntry
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def mistaken_calls(config: LabConfig) -> Iterator[Mistake]:
-    """Yield the devices whose class doesn't take these arguments, or whose options contradict one another."""
+    """Yield the devices whose class doesn't take these arguments."""
     for name, entry in config.devices.items():
         try:
             inspect.signature(entry.factory).bind(*entry.arguments, **entry.kwargs)
@@ -64,18 +94,37 @@ def mistaken_calls(config: LabConfig) -> Iterator[Mistake]:
             )
         except ValueError:  # a class written in C doesn't say what it takes
             pass
+
+
+def mistaken_options(config: LabConfig) -> Iterator[Mistake]:
+    """Yield the options of devices that contradict themselves, or one another."""
+    for name, entry in config.devices.items():
+        single = list(mistaken_single(name, entry))
+        yield from single
         try:
-            entry.options()
-        except (ConfigError, ValueError) as error:
-            yield Mistake(("devices", name, "restart"), f"devices.{name}.restart: {error}")
+            if not single:
+                DeviceConfig(**entry.options())
+        except ConfigError as error:
+            yield Mistake(("devices", name), f"devices.{name}: {error}")
 
 
-def missing_folders(config: LabConfig, beside: Path) -> Iterator[Mistake]:
+def mistaken_single(name: str, entry: DeviceEntry) -> Iterator[Mistake]:
+    """Yield the options of a device that contradict themselves."""
+    for option in entry.given:
+        try:
+            entry.option(option)
+        except ConfigError as error:
+            yield Mistake(("devices", name, option), f"devices.{name}.{option}: {error}")
+
+
+def missing_folders(config: LabConfig, source: Source) -> Iterator[Mistake]:
     """Yield the folders of tasks that aren't there."""
     folders = () if config.discover is None else config.discover.folders
     for at, folder in enumerate(folders):
-        if not (beside / folder).is_dir():
-            yield Mistake(("discover", "folders", at), f"discover.folders.{at}: there is no folder {beside / folder}")
+        place: Location = ("discover", "folders", at)
+        path = source.beside(place, folder)
+        if not path.is_dir():
+            yield Mistake(place, f"discover.folders.{at}: there is no folder {path}")
 
 
 def mistaken_addresses(config: LabConfig) -> Iterator[Mistake]:

@@ -4,55 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from actorlab.config.naming import imported_error, imported_factory, regular_expression
 from actorlab.core.overflow import MailboxPolicy, Overflow
-from actorlab.core.restart import RestartPolicy
+from actorlab.core.restart import RestartPolicy, Then, When
 from actorlab.device import DeviceConfig
 from actorlab.discovery import Found
 from actorlab.discovery.search import IGNORED, NAMES
 from actorlab.errors import ConfigError
 from actorlab.quantities import ReadBack
 
-__all__ = ["BENCH", "BenchConfig", "DeviceEntry", "DiscoverConfig", "LabConfig", "RestartConfig", "Section"]
+__all__ = [
+    "BENCH",
+    "FOLDER",
+    "BenchConfig",
+    "DeviceEntry",
+    "DiscoverConfig",
+    "LabConfig",
+    "MailboxConfig",
+    "ReadBackConfig",
+    "RestartConfig",
+    "Section",
+]
 
+FOLDER: Final = "secrets"
+"""The folder beside the lab's file with a file for each secret, if the file names no other."""
 BENCH: Final = "bench:"
 """So begins the address of an instrument on the simulated bench."""
 
-Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory)]
-ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error)]
+CLASS: Final = WithJsonSchema({"type": "string", "pattern": r"^[\w.]+(:[\w.]+)?$"})
+"""What an editor may know of what is imported by its name."""
+Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory), CLASS]
+ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error), CLASS]
 Seconds: TypeAlias = Annotated[float, Field(gt=0)]
+Count: TypeAlias = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
-    """A part of the file, with these keys and no others."""
+    """A part of the file, with these keys and no others; the text below each says what it means, also to editors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class BenchConfig(Section):
-    """How the simulated instruments behave: `time_scale` seconds of physics in one real second; the noise's `seed`."""
+    """How the simulated instruments of the bench behave."""
 
     time_scale: Annotated[float, Field(gt=0)] = 1.0
+    """So many seconds of physics pass in one real second."""
     seed: int = 1
+    """The seed of its noise."""
 
 
 class RestartConfig(Section):
-    """A `RestartPolicy`, with the same keys."""
+    """A `RestartPolicy`, with the same keys: when, how often and how fast a device that broke starts again."""
 
-    restart: Literal["never", "on_failure", "always"] | None = None
-    limit: int | None = None
-    period: float | None = None
-    delay: float | None = None
-    factor: float | None = None
-    max_delay: float | None = None
-    jitter: float | None = None
+    restart: When = "on_failure"
+    """When it is started again."""
+    limit: int | None = 3
+    """At most so many restarts fall into any window of `period` seconds; null: any number."""
+    period: float = 60.0
+    """The window, in seconds."""
+    delay: float = 0.5
+    """So many seconds pass before the first restart."""
+    factor: float = 2.0
+    """By this the delay grows from one restart to the next."""
+    max_delay: float = 10.0
+    """The longest delay, in seconds."""
+    jitter: float = 0.0
+    """Up to this part of a delay (0 to 1) is left out, by chance."""
     on: tuple[ImportedError, ...] = ()
-    then: Literal["fail", "stop_lab"] | None = None
+    """The errors that are worth a restart, as module:Class; without it, any error."""
+    then: Then = "fail"
+    """What happens when it isn't started again: it has failed, or the lab stops as well."""
 
     def policy(self) -> RestartPolicy:
         """Return the policy. Raise `ConfigError` if its numbers contradict one another."""
@@ -60,43 +86,86 @@ class RestartConfig(Section):
 
 
 class MailboxConfig(Section):
-    """A `MailboxPolicy`, with the same keys."""
+    """A `MailboxPolicy`, with the same keys: how many asked calls wait, and what happens to more of them."""
 
-    bound: Annotated[int, Field(gt=0)] = 1024
+    bound: Count = 1024
+    """So many calls may wait."""
     overflow: Overflow = "block"
+    """What happens to more of them: the caller waits, is refused, the oldest is dropped, or the newest of each member
+    is kept.
+    """
 
     def policy(self) -> MailboxPolicy:
         """Return the policy."""
         return MailboxPolicy(bound=self.bound, overflow=self.overflow)
 
 
-class DeviceEntry(Section):
-    """One device: the class that drives it, its address and other arguments, and options of `DeviceConfig`.
+class ReadBackConfig(Section):
+    """A `ReadBack`, with the same keys: how a value that was set is read back."""
 
-    `address` is what the class takes first; ``bench:laser`` is the laser of the simulated bench.
-    """
+    member: str
+    """The attribute, property or method that tells the value."""
+    tolerance: float = 0.0
+    """So far it may be off, in the unit of the value."""
+    within: float = 0.0
+    """So many seconds it may take until it agrees."""
+
+    def policy(self) -> ReadBack:
+        """Return it. Raise `ConfigError` if the member is no name, or a number is negative."""
+        return ReadBack(self.member, self.tolerance, self.within)
+
+
+class DeviceEntry(Section):
+    """One device: the class that drives it, its address and other arguments, and options of `DeviceConfig`."""
 
     factory: Imported = Field(alias="class")
+    """The class that drives it, or a function that makes it, as module:Class; modules beside the lab's file are found.
+
+    """
     address: str | None = None
+    """What the class takes first: a VISA resource, or what it calls so; bench:laser is the laser of the simulated
+    bench.
+    """
     args: list[Any] = []
+    """What the class takes next. A text may be a secret: !secret NAME, !env NAME or !file PATH."""
     kwargs: dict[str, Any] = {}
+    """What the class takes by name. A text may be a secret, as in args."""
     restart: RestartConfig = RestartConfig()
+    """When, how often and how fast it starts again after a fault."""
     timeout: Seconds = 60.0
+    """A call that takes more seconds is cut short."""
     safe_timeout: Seconds = 10.0
+    """To connect, to disconnect and to be made safe it has so many seconds."""
     faults: tuple[ImportedError, ...] = ()
+    """Further errors that mean that the connection broke, as module:Class."""
     queries: tuple[str, ...] = ()
+    """Members that only read, so that they are answered also while somebody else holds the device: volt,
+    sense.*.range.
+    """
     idempotent: tuple[str, ...] = ()
-    connect: str | None = None
-    disconnect: str | None = None
-    make_safe: str | None = None
-    interrupt: str | None = None
-    resync: str | None = None
-    identify: str | None = None
+    """Members that may be called twice without harm."""
+    connect: str | None = "auto"
+    """The method that connects it; auto: found by its name; null: there is none."""
+    disconnect: str | None = "auto"
+    """The method that disconnects it, likewise."""
+    make_safe: str | None = "auto"
+    """The method that brings it into a state in which it may be left alone, likewise."""
+    interrupt: str | None = "auto"
+    """The method that ends a call in progress, likewise."""
+    resync: str | None = "auto"
+    """The method that makes the connection usable after a call was cut short, likewise."""
+    identify: str | None = "auto"
+    """The method that says who it is, likewise."""
     optional: bool = False
+    """It may be absent when the lab opens; the lab goes on trying."""
     isolation: Literal["thread", "process"] = "thread"
+    """Where the driver lives: a process is killed if it hangs."""
     direct: bool = False
-    read_back: dict[str, ReadBack] = {}
-    mailbox: Annotated[int, Field(gt=0)] | MailboxConfig = 1024
+    """Calls of its holder run in the caller's own thread: faster, but without a limit of their time."""
+    read_back: dict[str, ReadBackConfig] = {}
+    """Setters whose value is read back: the member that tells it, within which tolerance and which time."""
+    mailbox: Count | MailboxConfig = 1024
+    """How many asked calls may wait, and what happens to more of them."""
 
     @property
     def instrument(self) -> str | None:
@@ -110,9 +179,18 @@ class DeviceEntry(Section):
         return [self.address, *self.args] if self.address is not None else self.args
 
     def options(self) -> dict[str, Any]:
-        """Return the options of `DeviceConfig` that the file sets."""
-        known = [item.name for item in fields(DeviceConfig) if item.name in self.model_fields_set]
-        return {name: plain_option(getattr(self, name)) for name in known}
+        """Return the options of `DeviceConfig` that the file sets. Raise `ConfigError` if one contradicts itself."""
+        return {name: self.option(name) for name in self.given}
+
+    @property
+    def given(self) -> list[str]:
+        """Return the names of the options that the file sets."""
+        return [item.name for item in fields(DeviceConfig) if item.name in self.model_fields_set]
+
+    def option(self, name: str) -> Any:
+        """Return one option as `DeviceConfig` takes it. Raise `ConfigError` if it contradicts itself."""
+        value = getattr(self, name)
+        return {key: item.policy() for key, item in value.items()} if name == "read_back" else plain_option(value)
 
 
 def plain_option(value: Any) -> Any:
@@ -124,13 +202,21 @@ class DiscoverConfig(Section):
     """Where tasks, workflows and device classes are looked for; folders are relative to the lab's file."""
 
     folders: tuple[str, ...] = ()
+    """Folders of plain Python files, as seen from the file in which this stands."""
     packages: tuple[str, ...] = ()
+    """Packages that can be imported."""
     entry_points: bool = True
+    """Look at what installed packages announce."""
     environment: str | None = "ACTORLAB_PATH"
+    """The environment variable that names further folders; null: none."""
     ignore: tuple[str, ...] = IGNORED
+    """Files and folders that aren't looked at."""
     names: Annotated[str, AfterValidator(regular_expression)] = NAMES
+    """A regular expression: only what is named so is taken."""
     required: tuple[str, ...] = ()
+    """Names without which the lab doesn't open."""
     override: tuple[str, ...] = ()
+    """Names that may take the place of one found before."""
     _place: str = PrivateAttr("")
     """The file and the line of this section, to be said with what is wrong."""
 
@@ -138,10 +224,10 @@ class DiscoverConfig(Section):
         """Return what `actorlab.discovery.discover` takes."""
         return {name: getattr(self, name) for name in type(self).model_fields}
 
-    def beside(self, file: Path, line: int) -> DiscoverConfig:
-        """Return this section with the folders seen from its file."""
-        made = self.model_copy(update={"folders": tuple([str(file.parent / folder) for folder in self.folders])})
-        made._place = f"{file}:{line}"  # noqa: SLF001 - it is of this class
+    def looking_in(self, folders: list[str], place: str) -> DiscoverConfig:
+        """Return this section with the folders where they are, and where it stands."""
+        made = self.model_copy(update={"folders": tuple(folders)})
+        made._place = place  # noqa: SLF001 - it is of this class
         return made
 
     def look(self, discover: Callable[..., Found]) -> Found:
@@ -156,16 +242,30 @@ class DiscoverConfig(Section):
 class LabConfig(Section):
     """A lab: its devices by name, in the order in which they are added, and the options of `Lab`."""
 
+    include: str | tuple[str, ...] = ()
+    """Files that are read before this one, as seen from it; the later one wins, and this one over all of them."""
+    secrets: str = FOLDER
+    """The folder with a file for each secret, as seen from the file in which this stands."""
     name: str = "lab"
+    """The lab's name."""
     cancel_grace: Seconds = 10.0
-    max_runs: Annotated[int, Field(gt=0)] | None = None
-    limits: dict[str, Annotated[int, Field(gt=0)]] = {}
-    keep_finished: Annotated[int, Field(gt=0)] = 1000
-    processes: Annotated[int, Field(gt=0)] | None = None
-    keep_rows: Annotated[int, Field(gt=0)] = 100_000
+    """So many seconds a cancelled body has to end."""
+    max_runs: Count | None = None
+    """So many runs may hold devices at one time; null: any number."""
+    limits: dict[str, Count] = {}
+    """So many runs with a tag may hold devices at one time."""
+    keep_finished: Count = 1000
+    """So many runs that have ended are kept to be looked at."""
+    keep_rows: Count = 100_000
+    """So many of the newest rows of a run are kept in memory."""
+    processes: Count | None = None
+    """So many worker processes run bodies that ask for one; null: as many as there are CPUs."""
     bench: BenchConfig = BenchConfig()
+    """How the simulated instruments behave."""
     discover: DiscoverConfig | None = None
+    """Where tasks, workflows and classes of devices are looked for."""
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}
+    """The devices, by their names."""
 
     @property
     def simulated(self) -> bool:

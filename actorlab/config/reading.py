@@ -1,42 +1,61 @@
-"""Read and check a lab's file."""
+"""Read and check a lab's file, with all that goes over it and into it."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 from pydantic import ValidationError
 
-from actorlab.config.mistakes import missing_folders, mistake_of, mistaken_addresses, mistaken_calls
+from actorlab.config.environment import overridden
+from actorlab.config.including import read_with_included
+from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
 from actorlab.config.model import LabConfig
+from actorlab.config.secret_texts import with_secrets
 from actorlab.config.source import Location, Source
 
-__all__ = ["read_lab_file"]
+__all__ = ["read_lab_file", "read_source"]
 
 
 def read_lab_file(path: str | Path) -> LabConfig:
-    """Read and check a lab's file, and touch no device.
+    """Read and check a lab's file, with what it includes and the environment over it, and touch no device.
 
     Raises:
-        ConfigError: the file is wrong; the message names it and the line.
+        ConfigError: the file is wrong; the message names it and the line, or the variable.
 
     """
-    source = Source.read(Path(path))
+    source = with_secrets(read_source(Path(path)), os.environ)
     with importable(source.path.parent):
         try:
             config = LabConfig.model_validate(source.content)
         except ValidationError as error:
-            raise source.refusal([mistake_of(cast("Mapping[str, Any]", item)) for item in error.errors()]) from None
-    mistakes = [*mistaken_calls(config), *mistaken_addresses(config), *missing_folders(config, source.path.parent)]
+            raise source.refusal(mistakes_of(error.errors())) from None
+    mistakes = [
+        *mistaken_calls(config),
+        *mistaken_options(config),
+        *mistaken_addresses(config),
+        *missing_folders(config, source),
+    ]
     if mistakes:
         raise source.refusal(mistakes)
     if config.discover is None:
         return config
     place: Location = ("discover", "required") if config.discover.required else ("discover",)
-    return config.model_copy(update={"discover": config.discover.beside(source.path, source.line(place))})
+    folders = [str(source.beside(("discover", "folders"), folder)) for folder in config.discover.folders]
+    return config.model_copy(update={"discover": config.discover.looking_in(folders, str(source.spot(place)))})
+
+
+def read_source(path: Path) -> Source:
+    """Return what a lab's file says, with what it includes and the environment over it; its secrets stay references.
+
+    Raises:
+        ConfigError: a file can't be read or is no YAML, or a variable means nothing.
+
+    """
+    return overridden(read_with_included(path), os.environ)
 
 
 @contextmanager

@@ -1,27 +1,36 @@
-"""Read a YAML file as plain values, and know on which line each of them stands."""
+"""Hold what lab files say, put together, and where each value stands: on a line of a file, or in a variable."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 from actorlab.errors import ConfigError
 
-__all__ = ["Location", "Mistake", "Source"]
+__all__ = ["Location", "Mistake", "Source", "Spot", "is_list", "is_map"]
 
 Location: TypeAlias = tuple[int | str, ...]
-"""Where something stands in the file: the keys and positions that lead to it."""
+"""Where something stands among the values: the keys and positions that lead to it."""
+
+
+class Spot(NamedTuple):
+    """Where something was written: a line of a file; or, with line 0, an environment variable of that name."""
+
+    order: int
+    """Messages are told in this order: one file after the other, then the variables."""
+    line: int
+    name: str
+    folder: Path
+    """What relative paths that stand there are seen from."""
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}" if self.line else self.name
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something wrong at a place in the file."""
+    """Something wrong at a place."""
 
     place: Location
     message: str
@@ -29,63 +38,57 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it was read: its values, and the line on which each of them begins."""
+    """What a file says, or several put together: the values, and where each of them stands."""
 
     path: Path
     content: dict[str, Any]
-    lines: dict[Location, int]
+    spots: dict[Location, Spot] = field(default_factory=dict[Location, Spot])
 
-    @classmethod
-    def read(cls, path: Path) -> Source:
-        """Read a file. Raise `ConfigError` with its line if it is no YAML, or names something twice."""
-        reader: Any = YAML(typ="rt")
-        try:
-            root = reader.load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            message = f"{path} can't be read: {error.strerror}"
-            raise ConfigError(message) from error
-        except (YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(unreadable(path, error)) from error
-        if not issubclass(type(root), CommentedMap):
-            message = f"{path}:1: a lab's file begins with a key, such as devices:"
-            raise ConfigError(message)
-        lines: dict[Location, int] = {}
-        return cls(path, plain(root, (), lines), lines)
+    def spot(self, place: Location) -> Spot:
+        """Return where a place, or the innermost part around it that was written anywhere, stands."""
+        known = (self.spots[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.spots)
+        return next(known, Spot(0, 1, str(self.path), self.path.parent))
+
+    def beside(self, place: Location, path: str) -> Path:
+        """Return a path that stands at a place, as seen from the file in which it stands."""
+        return self.spot(place).folder / Path(path).expanduser()
 
     def refusal(self, found: list[Mistake]) -> ConfigError:
-        """Return the error that tells everything that was found, each with its line."""
-        told = sorted((self.line(item.place), item.message) for item in found)
-        return ConfigError("\n".join(f"{self.path}:{line}: {message}" for line, message in told))
+        """Return the error that tells everything that was found, each with where it stands."""
+        told = sorted((self.spot(item.place), item.message) for item in found)
+        return ConfigError("\n".join(f"{spot}: {message}" for spot, message in told))
 
-    def line(self, place: Location) -> int:
-        """Return the line of a place, or of the innermost part around it that is in the file."""
-        return next((self.lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.lines), 1)
-
-
-def unreadable(path: Path, error: Exception) -> str:
-    """Say why a file is no YAML, in one line."""
-    known: Any = error
-    if not isinstance(error, MarkedYAMLError) or known.problem_mark is None:
-        return f"{path}: this is no YAML: {error}"
-    where = f"{path}:{known.problem_mark.line + 1}"
-    if isinstance(error, DuplicateKeyError):
-        name = str(known.problem).partition('"')[2].partition('"')[0]
-        return f"{where}: the name {name!r} is there already; each can stand only once"
-    return f"{where}: this is no YAML: {known.problem}"
+    def under(self, upper: Source) -> Source:
+        """Return this with another one over it: maps are merged key by key, and anything else is replaced."""
+        spots = {place: spot for place, spot in self.spots.items() if not replaces(upper.content, place)}
+        return Source(self.path, merged(self.content, upper.content), spots | upper.spots)
 
 
-def plain(node: Any, place: Location, lines: dict[Location, int]) -> Any:
-    """Return what was read as plain values, and note their lines."""
-    if issubclass(type(node), CommentedMap):
-        for key in node:
-            own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
-            lines[*place, key] = node.lc.key(key)[0] + 1 if own else lines.get(place, 1)
-        return {key: plain(value, (*place, key), lines) for key, value in node.items()}
-    if issubclass(type(node), CommentedSeq):
-        for index in range(len(node)):
-            lines[*place, index] = node.lc.item(index)[0] + 1
-        return [plain(value, (*place, index), lines) for index, value in enumerate(node)]
-    for scalar in (bool, int, float, str):
-        if issubclass(type(node), scalar):
-            return scalar(node)
-    return node
+def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Tell whether a value is a map."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Tell whether a value is a list."""
+    return isinstance(value, list)
+
+
+def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Return two maps as one, in which the upper one wins."""
+    found = dict(lower)
+    for key, value in upper.items():
+        known = found.get(key)
+        found[key] = merged(known, value) if is_map(known) and is_map(value) else value
+    return found
+
+
+def replaces(upper: Any, place: Location) -> bool:
+    """Tell whether what stands at a place of a lower map is hidden by the upper one."""
+    for key in place:
+        if not is_map(upper):
+            return True
+        if key not in upper:
+            return False
+        upper = upper[key]
+    return not is_map(upper)

@@ -12,7 +12,7 @@ from actorlab.errors import ConfigError, repr_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "When"]
+__all__ = ["Decision", "GiveUp", "Leave", "Restart", "RestartLimiter", "RestartPolicy", "Then", "When"]
 
 When: TypeAlias = Literal["never", "on_failure", "always"]
 Then: TypeAlias = Literal["fail", "stop_lab"]
