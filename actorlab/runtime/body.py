@@ -23,6 +23,7 @@ from actorlab.kernel.frames import stack_of
 from actorlab.runtime.calls import ask_held, call_held
 from actorlab.runtime.cycles import Awaited, waiting_for
 from actorlab.runtime.listening import end_streams
+from actorlab.runtime.run_tellings import answered, emitted, logged, put_question, told_progress
 from actorlab.scope import Scope
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ class Body(Scope):
     def progress(self, done: float, total: float | None, message: str) -> None:
         """Tell how far the work is."""
         if self._phases is None:
-            self.actor.told_progress(self, done, total, message)
+            told_progress(self.actor, self, done, total, message)
             return
         self._phases.report(done, total, message)
         self._tell_phases(self._phases)
@@ -274,7 +275,7 @@ class Body(Scope):
 
     def _tell_phases(self, phases: PhaseProgress) -> None:
         fraction, message = phases.told()
-        self.actor.told_progress(self, fraction or 0.0, None if fraction is None else 1.0, message)
+        told_progress(self.actor, self, fraction or 0.0, None if fraction is None else 1.0, message)
 
     def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
         """Tell whoever listens to the lab; wait for an answer, if one is asked for.
@@ -284,7 +285,7 @@ class Body(Scope):
 
         """
         answer: Reply[Any] | None = None if acknowledged is None else Reply()
-        self.actor.emitted(self, name, data, answer)
+        emitted(self.actor, self, name, data, answer)
         if answer is None:
             return None
         if not self.wait(answer, acknowledged or 0.0):
@@ -300,7 +301,7 @@ class Body(Scope):
 
         """
         asked: Reply[Question] = Reply()
-        self.actor.asked_operator(self, question, choices, asked)
+        put_question(self.actor, self, question, choices, asked)
         try:
             self.wait(asked)
             waiting = asked.outcome()
@@ -309,7 +310,7 @@ class Body(Scope):
                 raise TimeoutError(text)
             return waiting.reply.outcome()
         finally:  # it may be asked only after this body was cancelled
-            asked.when_done(lambda put: self.actor.answered(put.outcome()))
+            asked.when_done(lambda put: answered(self.actor, put.outcome()))
 
     def record(self, values: dict[str, Any], at: float | None = None) -> None:
         """Keep a row of what was measured, now or at a time (seconds since 1970)."""
@@ -344,7 +345,7 @@ class Body(Scope):
 
     def log(self, event: str, fields: dict[str, Any]) -> None:
         """Log in the run's name."""
-        self.actor.logged(self, event, fields)
+        logged(self.actor, self, event, fields)
 
     def present_run(self) -> Run[Any]:
         """Return its run."""

@@ -12,6 +12,7 @@ from actorlab.options import Options
 from actorlab.runtime.body import Body, Hold
 from actorlab.runtime.listening import end_streams
 from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.run_bodies import alarm_body, take
 from actorlab.runtime.work import Work
 from actorlab.scope import current
 from actorlab.task import Task
@@ -92,14 +93,14 @@ class SessionActor(RunActor):
     def _start_body(self, action: ev.StartBody) -> None:
         del action
         self.bodies[0] = self.session
-        self._take(self.session, self.work[0], fresh=False)
+        take(self, self.session, self.work[0], fresh=False)
         self.granted_to_block.finish(None, None)
 
     def _alarm_body(self, action: ev.AlarmBody) -> None:
         """End the block's lease: its thread is somewhere in the user's program, and hears of it at its next call."""
-        super()._alarm_body(action)
+        alarm_body(self, action)
         if self.core.state is RunState.CANCELLING:
-            self._decider.then(self.leave, None)
+            self.decider.then(self.leave, None)
 
     def granted(self, pause: str | None = None) -> None:
         """Hear that the lease is there; a block has no place to stand still, so it begins all the same."""

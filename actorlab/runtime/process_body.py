@@ -20,6 +20,7 @@ from actorlab.runtime.listening import Listener
 from actorlab.runtime.process_devices import Passage, seen_of, ticket_without_objects
 from actorlab.runtime.process_packing import packed_function, unpacked_function
 from actorlab.runtime.production import Wanted
+from actorlab.runtime.run_tellings import told_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -282,7 +283,7 @@ class ProcessBody(Body):
         for note in notes:
             match note:
                 case ms.Progressed(done, total, message):
-                    self.actor.told_progress(self, done, total, message)
+                    told_progress(self.actor, self, done, total, message)
                 case ms.Recorded(at, values):
                     self.record(pickle.loads(values), at)  # noqa: S301 - from our own child
                 case ms.Logged(event, fields):

@@ -17,6 +17,7 @@ from actorlab.references import reference_of
 from actorlab.runtime.asked import mark_of, reference_in, request_again, resolver_of
 from actorlab.runtime.past import Past, differences, past_of, unchanged
 from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.run_ending import end
 
 if TYPE_CHECKING:
     from actorlab.runtime.body import Body
@@ -189,7 +190,7 @@ class ResumedRun(RunActor):
         self.notes.waits_for = f"an operator's answer: {doubt.text}"
         question = self.lab.questions_.ask(self.id, doubt.text, doubt.choices)
         self.notes.questions += (question,)
-        question.reply.when_done(lambda reply: self._decider.post(self._answered, (doubt.step, reply.outcome())))
+        question.reply.when_done(lambda reply: self.decider.post(self._answered, (doubt.step, reply.outcome())))
 
     def _answered(self, argument: tuple[int, str]) -> None:
         step, answer = argument
@@ -223,7 +224,7 @@ class ResumedRun(RunActor):
             for step in range(len(self.work)):
                 if self.core.step_state(step) is not S.SUCCEEDED:  # it was left out
                     self.values[step] = None
-        super()._end(action)
+        end(self, action)
 
     # -- parts
 

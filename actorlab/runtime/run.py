@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.run_state import RunState
@@ -15,6 +16,7 @@ from actorlab.kernel import Reply
 from actorlab.runtime.about import about
 from actorlab.runtime.all_rows import AllRows
 from actorlab.runtime.notes import Progress, progress_of, reasons_of
+from actorlab.runtime.running import guarded
 from actorlab.runtime.steps import Steps, StepView
 from actorlab.scope import PLAIN, current
 
@@ -217,7 +219,9 @@ class Run(Generic[R]):
 
     def add_done_callback(self, function: Callable[[Run[R]], object]) -> None:
         """Call `function(run)` once the run has ended, from a worker thread; an error it raises is logged."""
-        self.reply.when_done(lambda _: self.supervisor.call_back(function, self))
+        lab = self.supervisor.lab
+        call = partial(guarded, lab.logger, function, self)
+        self.reply.when_done(lambda _: lab.decider.post(lab.workers.put, call))
 
     def __await__(self) -> Generator[Any, None, R]:
         """Wait in an event loop; a cancelled wait cancels the run, and ends when the run has.

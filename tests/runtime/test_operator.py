@@ -24,6 +24,7 @@ from actorlab import (
 from actorlab.runtime.body import Body
 from actorlab.runtime.questions import Question
 from actorlab.runtime.run_actor import RunActor
+from actorlab.runtime.run_tellings import put_question
 
 Until = Callable[[Run[Any], RunState], None]
 
@@ -108,13 +109,12 @@ def test_a_question_is_over_when_it_is_answered_or_taken_back(lab: Lab) -> None:
 def test_a_body_cancelled_before_its_question_is_put_leaves_none_behind(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = RunActor.asked_operator
 
     def cancelled_on_the_way(actor: RunActor, body: Body, *rest: Any) -> None:
         body.fence("the test took it")  # so it doesn't stay until the question has been put
-        put(actor, body, *rest)
+        put_question(actor, body, *rest)
 
-    monkeypatch.setattr(RunActor, "asked_operator", cancelled_on_the_way)
+    monkeypatch.setattr("actorlab.runtime.body.put_question", cancelled_on_the_way)
     heard = lab.events.subscribe(snapshot=False)
     run = lab.start(lambda: ask_operator("Is the sample in?"))
     assert run.exception(5) is not None
