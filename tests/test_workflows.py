@@ -25,7 +25,7 @@ PROGRAMS = sorted(path.name for path in WORKFLOWS.glob("*.py"))
 def folder(tmp_path: Path) -> Path:
     """Return a copy of the experiments, with the same bench in a hurry."""
     copy = tmp_path / "workflows"
-    shutil.copytree(WORKFLOWS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(WORKFLOWS, copy, ignore=shutil.ignore_patterns("__pycache__", "journal.db*"))
     lab = (copy / "lab.yaml").read_text(encoding="utf-8")
     assert "time_scale: 1 " in lab
     (copy / "lab.yaml").write_text(lab.replace("time_scale: 1 ", "time_scale: 30 "), encoding="utf-8")

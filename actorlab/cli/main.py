@@ -36,6 +36,14 @@ Parameters = Annotated[
         "--parameter", "-p", metavar="NAME=VALUE", help="A parameter: text, a,b,c or JSON; or a device's name."
     ),
 ]
+JournalPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH|URL",
+        help="The journal. Default: the lab's file says, or ACTORLAB_JOURNAL, else journal.db.",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
 
@@ -44,7 +52,9 @@ def run(
     program: Program,
     lab: LabFile = None,
     parameters: Parameters = None,
+    journal: JournalPlace = None,
     *,
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep nothing of what happens.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one event a line, as JSON; the result is the last.")
     ] = False,
@@ -53,6 +63,7 @@ def run(
 ) -> None:
     """Run an experiment on the devices of a lab.
 
+    What happens is kept in a journal, beside the lab's file, unless that says otherwise: `actorlab show` tells it.
     Ctrl-C cancels it and waits until the devices are safe; a second one is an emergency stop, a third leaves at once.
     It exits with 0, with 1 if the experiment failed, 2 if it was asked for wrongly, 130 if it was interrupted.
     """
@@ -62,7 +73,7 @@ def run(
     from actorlab.cli.telling import wrong_use  # noqa: PLC0415
 
     with wrong_use(debug=debug):
-        ordered = order(program, lab, parameters or [])
+        ordered = order(program, lab, parameters or [], journal, no_journal=no_journal)
         display = display_for(json=json, quiet=quiet, debug=debug)
     raise typer.Exit(carry_out(ordered, display))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from actorlab.cli.binding import Binding, bind_parameters, split_parameters
 from actorlab.cli.cataloguing import found_for
+from actorlab.cli.places import journal_for_lab
 from actorlab.cli.program import lab_file_for, load_program, split_program
 from actorlab.config import LabConfig, read_lab_file
 from actorlab.errors import ConfigError
@@ -19,11 +20,12 @@ __all__ = ["Order", "chosen", "order"]
 
 @dataclass(frozen=True)
 class Order:
-    """A task with its arguments, and the lab in which it is to run."""
+    """A task with its arguments, the lab in which it is to run, and where that keeps its journal, if it does."""
 
     task: Task[..., Any]
     binding: Binding
     config: LabConfig
+    journal: str | None
 
 
 def chosen(program: str, lab: Path | None) -> tuple[Task[..., Any], Path | None]:
@@ -52,10 +54,13 @@ def is_name(program: str, file: Path) -> bool:
     return file.name == program and file.suffix != ".py" and not file.is_file()
 
 
-def order(program: str, lab: Path | None, parameters: list[str]) -> Order:
+def order(
+    program: str, lab: Path | None, parameters: list[str], journal: str | None = None, *, no_journal: bool = False
+) -> Order:
     """Load a program and its lab's file, and bind the parameters. Raise `ConfigError` if that can't be."""
     given = split_parameters(parameters)
     task, lab_file = chosen(program, lab)
     config = LabConfig() if lab_file is None else read_lab_file(lab_file)
     binding = bind_parameters(task, given, {name: entry.factory for name, entry in config.devices.items()})
-    return Order(task, binding, config)
+    place = None if no_journal else journal_for_lab(journal, lab, config.journal)
+    return Order(task, binding, config, place)

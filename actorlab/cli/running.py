@@ -14,8 +14,8 @@ from actorlab.cli.displays import Display
 from actorlab.cli.ordering import Order
 from actorlab.cli.signals import Signalled, listening
 from actorlab.cli.telling import FAILED, INTERRUPTED, WRONG_USE
-from actorlab.config import ConfiguredLab
-from actorlab.errors import ConfigError, RunCancelled, WorkflowError
+from actorlab.config import ConfiguredLab, LabConfig
+from actorlab.errors import ConfigError, JournalError, JournalInUse, RunCancelled, WorkflowError
 from actorlab.runtime.events import Event, Subscription
 from actorlab.runtime.questions import Question
 from actorlab.runtime.run import Run
@@ -25,6 +25,8 @@ __all__ = ["carry_out"]
 TICK: Final = 0.1
 MANY: Final = 100_000
 """So many events may come while a large picture is drawn."""
+NAMED: Final = 3
+"""So many interrupted runs are named."""
 EMERGENCY: Final = 2.0
 """An emergency stop waits at most so many seconds for the devices."""
 
@@ -35,6 +37,13 @@ class Opened:
 
     lab: ConfiguredLab
     events: Subscription
+
+
+@dataclass(frozen=True)
+class Noted:
+    """There is something to be said that isn't the run's."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Typed:
     text: str | None
 
 
-Message: TypeAlias = Opened | Began | Ended | Signalled | Typed
+Message: TypeAlias = Opened | Noted | Began | Ended | Signalled | Typed
 
 
 def carry_out(order: Order, display: Display) -> int:
@@ -84,8 +93,10 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
     error: BaseException | None = None
     lab: ConfiguredLab | None = None
     try:
-        with ConfiguredLab(order.config) as lab:
+        with opened(order.config, order.journal) as lab:
             inbox.put(Opened(lab, lab.events.subscribe(snapshot=False, buffer=MANY)))
+            if left := left_by_crash(lab):
+                inbox.put(Noted(left))
             needed = order.binding.devices
             lab.look_for_tasks()
             watch.refuse_if_interrupted()
@@ -100,6 +111,34 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
     inbox.put(Ended(run, value, error, lab.exit_code if lab is not None else 0))
 
 
+def opened(config: LabConfig, journal: str | None) -> ConfiguredLab:
+    """Open the lab.
+
+    Raises:
+        JournalInUse: another process has its journal; a note says the ways out.
+
+    """
+    try:
+        return ConfiguredLab(config, journal)
+    except JournalInUse as error:
+        error.add_note("to run beside it on other devices: --journal FILE for one of its own, or --no-journal for none")
+        raise
+
+
+def left_by_crash(lab: ConfiguredLab) -> str:
+    """Say which runs the lab before this one has left unfinished, if it has, and how they go on."""
+    if lab.journalling is None:
+        return ""
+    previous = lab.journalling.journal.previous
+    kept = [*lab.journalling.interrupted(), *reversed(lab.journalling.waiting())]
+    left = [run.id for run in kept if previous is not None and run.opening == previous.id]
+    if not left:
+        return ""
+    names = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")
+    were = "was" if len(left) == 1 else "were"
+    return f"{names} {were} interrupted when the lab ended before; go on by: actorlab resume {left[0]}"
+
+
 def exit_code(ended: Ended, *, interrupted: str) -> int:
     """Return how the command ends."""
     if ended.error is None:
@@ -108,7 +147,7 @@ def exit_code(ended: Ended, *, interrupted: str) -> int:
         return INTERRUPTED
     if ended.exit_code:
         return ended.exit_code
-    never_began = ended.run is None and isinstance(ended.error, ConfigError | WorkflowError | TypeError)
+    never_began = ended.run is None and isinstance(ended.error, ConfigError | JournalError | WorkflowError | TypeError)
     return WRONG_USE if never_began else FAILED
 
 
@@ -154,6 +193,8 @@ class Watch:
             match message:
                 case Opened(lab, events):
                     self._lab, self._events = lab, events
+                case Noted(text):
+                    self._display.say(text)
                 case Began(run):
                     self._run = run
                     self._display.look(run)

@@ -2,6 +2,7 @@
 
 Whatever is wrong with the file is said with the file's name and the line. A file looks like this::
 
+    journal: runs/journal.db          # beside this file, or a postgresql:// URL; null: none is kept
     bench: {time_scale: 2}            # how fast the simulated instruments are; only if an address names them
     devices:
       laser:
@@ -13,11 +14,13 @@ Whatever is wrong with the file is said with the file's name and the line. A fil
       required: [sweep]
 """
 
+from actorlab.config.journal_place import JOURNAL
 from actorlab.config.lab import ConfiguredLab, lab_from_yaml
 from actorlab.config.model import BenchConfig, DeviceEntry, DiscoverConfig, LabConfig, RestartConfig
-from actorlab.config.reading import read_lab_file
+from actorlab.config.reading import read_journal_place, read_lab_file
 
 __all__ = [
+    "JOURNAL",
     "BenchConfig",
     "ConfiguredLab",
     "DeviceEntry",
@@ -25,5 +28,6 @@ __all__ = [
     "LabConfig",
     "RestartConfig",
     "lab_from_yaml",
+    "read_journal_place",
     "read_lab_file",
 ]

@@ -19,14 +19,16 @@ __all__ = ["ConfiguredLab", "lab_from_yaml"]
 
 
 def lab_from_yaml(path: str | Path) -> ConfiguredLab:
-    """Open the lab that a file describes, with all its devices, and the simulated bench if an address names it.
+    """Open the lab that a file describes, with its journal, all its devices, and the bench if an address names it.
 
     Raises:
         ConfigError: the file is wrong; the message names it and the line.
+        JournalInUse: another process has its journal.
         DeviceUnavailable: a device didn't connect; all others are disconnected again.
 
     """
-    lab = ConfiguredLab(read_lab_file(path))
+    config = read_lab_file(path)
+    lab = ConfiguredLab(config, config.journal)
     try:
         lab.look_for_tasks()
         lab.connect(lab.config.devices)
@@ -37,18 +39,26 @@ def lab_from_yaml(path: str | Path) -> ConfiguredLab:
 
 
 class ConfiguredLab(Lab):
-    """A lab that was described by a file; the bench that simulates its devices, if any, lives as long as it does."""
+    """A lab that was described by a file; the bench that simulates its devices, if any, lives as long as it does.
 
-    def __init__(self, config: LabConfig) -> None:
+    What its runs do is kept in `journal`, if one is given.
+    """
+
+    def __init__(self, config: LabConfig, journal: str | Path | None = None) -> None:
         self.config = config
         self.bench = Bench(config.bench.time_scale, seed=config.bench.seed) if config.simulated else None
         if self.bench is not None:
             self.bench.start()
-        super().__init__(
-            config.name, cancel_grace=config.cancel_grace, max_runs=config.max_runs, limits=config.limits,
-            keep_finished=config.keep_finished, processes=config.processes,
-            keep_rows=config.keep_rows,
-        )  # fmt: skip
+        try:
+            super().__init__(
+                config.name, journal=journal, durable=config.durable, cancel_grace=config.cancel_grace,
+                max_runs=config.max_runs, limits=config.limits, keep_finished=config.keep_finished,
+                processes=config.processes, keep_rows=config.keep_rows,
+            )  # fmt: skip
+        except BaseException:
+            if self.bench is not None:
+                self.bench.close()
+            raise
 
     def look_for_tasks(self) -> None:
         """Look for tasks and device classes as the file says. Raise `ConfigError` if a required one is missing."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
+from actorlab.config.journal_place import JOURNAL, none_for_false
 from actorlab.config.naming import imported_error, imported_factory, regular_expression
 from actorlab.core.overflow import MailboxPolicy, Overflow
 from actorlab.core.restart import RestartPolicy, Then, When
@@ -39,6 +40,7 @@ CLASS: Final = WithJsonSchema({"type": "string", "pattern": r"^[\w.]+(:[\w.]+)?$
 """What an editor may know of what is imported by its name."""
 Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory), CLASS]
 ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error), CLASS]
+JournalPlace: TypeAlias = Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(none_for_false)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(gt=0)]
 
@@ -248,6 +250,10 @@ class LabConfig(Section):
     """The folder with a file for each secret, as seen from the file in which this stands."""
     name: str = "lab"
     """The lab's name."""
+    journal: JournalPlace = JOURNAL
+    """Where what happens is kept: a path, as seen from the file in which this stands, or a URL; null: nowhere."""
+    durable: bool = True
+    """Also a power cut may lose nothing of it; false: the last moments, which makes many short steps faster."""
     cancel_grace: Seconds = 10.0
     """So many seconds a cancelled body has to end."""
     max_runs: Count | None = None

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from actorlab.config.environment import overridden
 from actorlab.config.including import read_with_included
+from actorlab.config.journal_place import JOURNAL, journal_in, none_for_false
 from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
 from actorlab.config.model import LabConfig
 from actorlab.config.secret_texts import with_secrets
 from actorlab.config.source import Location, Source
+from actorlab.errors import ConfigError
 
-__all__ = ["read_lab_file", "read_source"]
+__all__ = ["read_journal_place", "read_lab_file", "read_source"]
 
 
 def read_lab_file(path: str | Path) -> LabConfig:
@@ -41,11 +43,27 @@ def read_lab_file(path: str | Path) -> LabConfig:
     ]
     if mistakes:
         raise source.refusal(mistakes)
+    config = config.model_copy(update={"journal": journal_in(source, config.journal)})
     if config.discover is None:
         return config
     place: Location = ("discover", "required") if config.discover.required else ("discover",)
     folders = [str(source.beside(("discover", "folders"), folder)) for folder in config.discover.folders]
     return config.model_copy(update={"discover": config.discover.looking_in(folders, str(source.spot(place)))})
+
+
+def read_journal_place(path: Path) -> str | None:
+    """Return where the lab of a file keeps its journal, if it does; its devices aren't looked at.
+
+    Raises:
+        ConfigError: a file can't be read or is no YAML, or this is no path and no URL.
+
+    """
+    source = read_source(path)
+    said = none_for_false(source.content.get("journal", JOURNAL))
+    if not isinstance(said, str | None):
+        message = f"{source.spot(('journal',))}: journal: {said!r} is no path and no URL"
+        raise ConfigError(message)
+    return journal_in(source, said)
 
 
 def read_source(path: Path) -> Source:
