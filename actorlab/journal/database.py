@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from actorlab.errors import JournalError
 from actorlab.journal import schema
-from actorlab.journal.lock import network_file_system
+from actorlab.journal.lock import held_here, network_file_system
 
 __all__ = ["Database", "Place", "begin_or_check", "clear", "place_of", "said"]
 
@@ -189,6 +189,8 @@ def look_at_file(path: Path, *, read_only: bool) -> None:
             message = f"there is no journal {path}"
             raise JournalError(message)
         return
+    if held_here(path.with_name(path.name + ".lock")):
+        return  # whoever closes a file gives up all locks of his process on it: SQLite's are needed
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head and not head.startswith(MAGIC):

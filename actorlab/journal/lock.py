@@ -131,6 +131,12 @@ def held(path: Path) -> bool:
         os.close(file)
 
 
+def held_here(path: Path) -> bool:
+    """Tell whether this process holds a lock."""
+    holder = holder_of(path)
+    return holder is not None and holder.pid == os.getpid() and held(path)
+
+
 def network_file_system(path: Path, mounts: str | None = None) -> str:
     """Return the kind of the network file system on which a path lies, or nothing; only Linux says."""
     if mounts is None:

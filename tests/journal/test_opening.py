@@ -285,3 +285,24 @@ def test_a_folder_that_may_only_be_read_can_be_read() -> None:
         for file in shared.iterdir():
             file.unlink()
         shared.rmdir()
+
+
+COUNT = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("SELECT count(*) FROM events").fetchone()[0])
+db.close()
+"""
+
+
+def test_what_is_written_after_another_process_has_closed_the_file_is_there(path: Path) -> None:
+    def counted_elsewhere() -> int:
+        done = subprocess.run([sys.executable, "-c", COUNT, str(path)], check=True, timeout=30, stdout=subprocess.PIPE)
+        return int(done.stdout)
+
+    with Journal.open(path) as journal:
+        journal.reader().close()  # which must not give up the locks by which the other knows that it isn't the last
+        assert counted_elsewhere() == 0
+        journal.append("", "later", {}, 0.0)
+        journal.flush()
+        assert counted_elsewhere() == 1
