@@ -24,7 +24,17 @@ from actorlab.core.supervision import Supervision
 from actorlab.encoding import decode, encode
 from actorlab.errors import EncodingError
 
-__all__ = ["LEASES", "SERVICES", "SUPERVISION", "Cores", "written", "written_policy", "written_request", "written_spec"]
+__all__ = [
+    "LEASES",
+    "RUN_EVENTS",
+    "SERVICES",
+    "SUPERVISION",
+    "Cores",
+    "written",
+    "written_policy",
+    "written_request",
+    "written_spec",
+]
 
 Tree: TypeAlias = list[Any]
 LEASES: Final = "lease"
@@ -165,8 +175,10 @@ class Cores:
         self.devices = Supervision()
         self.groups: dict[str, ServiceGroupCore] = {}
 
-    def tell(self, run: str, kind: str, payload: Any, now: float) -> None:
-        """Tell the core which was told this; what no core was told is passed over.
+    def tell(self, run: str, kind: str, payload: Any, now: float) -> list[Any]:
+        """Tell the core which was told this, and return what the core of a run does about it.
+
+        What no core was told is passed over.
 
         Raises:
             KeyError: there is no such core, or it has no such event: what was told isn't complete, or from elsewhere.
@@ -191,9 +203,10 @@ class Cores:
                 key, *fields, draw = payload
                 self.groups[key].handle(read(event, fields, GROUP_EVENTS), now, draw)
             case _ if core in RUN_EVENTS:
-                self.runs[run].handle(read(core, payload, RUN_EVENTS), now)
+                return self.runs[run].handle(read(core, payload, RUN_EVENTS), now)
             case _:
                 pass
+        return []
 
 
 def tell_table(table: LeaseTable, event: str, arguments: Tree, now: float) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
     from actorlab.encoding import Resolve
     from actorlab.journal.database import Database
 
-__all__ = ["KeptRows"]
+__all__ = ["KeptRows", "RowsSummary"]
 
 AT_ONCE: Final = 16
 """So many chunks are read at a time."""
+
+
+class RowsSummary(NamedTuple):
+    """How many rows there are, the unit of each column ("" if it has none), and the last value of each."""
+
+    rows: int
+    columns: dict[str, str]
+    last: dict[str, Any]
 
 
 class KeptRows:
@@ -46,6 +55,26 @@ class KeptRows:
         waiting.sort(key=lambda numbered: numbered[0])
         for _, row in waiting:
             yield row
+
+    def summary(self) -> RowsSummary:
+        """Say what there is, without reading all of it."""
+        table = schema.rows
+        mine = sa.select(table.c.first, table.c["count"], table.c.columns).where(table.c.run == self._run)
+        count, columns, newest = 0, dict[str, str](), dict[str, int]()
+        with self._database.transaction() as connection:
+            for first, rows, text in connection.execute(mine.order_by(table.c.first)):
+                head = json.loads(text)
+                count += rows
+                columns |= {name: unit for name, (_, unit, _) in zip(head["names"], head["columns"][2:], strict=True)}
+                newest |= dict.fromkeys(head["names"], first)
+            asked = sa.select(table.c.columns, table.c.data).where(
+                table.c.run == self._run, table.c.first.in_(set(newest.values()))
+            )
+            chunks = connection.execute(asked.order_by(table.c.first)).all()
+        last: dict[str, Any] = {}
+        for text, data in chunks:
+            last |= {name: values[-1] for name, values in rows_from(text, data, self._resolve).values.items()}
+        return RowsSummary(count, columns, {name: last[name] for name in columns})
 
     def _chunks(self) -> Iterator[tuple[int, Columns]]:
         """Yield the chunks by the numbers of their first rows; no transaction stays open between them."""

@@ -125,6 +125,12 @@ class JournalReader:
             raise
         return cls(database, resolve)
 
+    @property
+    def folder(self) -> Path | None:
+        """Return the folder of the journal's file, if it is one."""
+        path = self._database.place.path
+        return None if path is None else path.parent
+
     # -- runs
 
     def runs(
@@ -136,10 +142,15 @@ class JournalReader:
         parent: str | None = None,
         roots: bool = False,
         limit: int | None = None,
+        brief: bool = False,
     ) -> list[KeptRun]:
-        """Return the runs that fit, the latest first: in some states, of a name, created since (seconds since 1970)."""
+        """Return the runs that fit, the latest first: in some states, of a name, created since (seconds since 1970).
+
+        A `brief` list leaves out what they are about.
+        """
         table = schema.runs
-        asked = sa.select(table).order_by(table.c.created.desc(), table.c.number.desc())
+        asked = sa.select(*list(table.c)[:-1], sa.literal("{}")) if brief else sa.select(table)
+        asked = asked.order_by(table.c.created.desc(), table.c.number.desc())
         if state is not None:
             asked = asked.where(table.c.state.in_([state] if isinstance(state, str) else list(state)))
         if name is not None:
@@ -224,6 +235,21 @@ class JournalReader:
             return loads(bytes(data), resolve=self._resolve, lenient=True)
         message = f"there is no value {sha256} in {self._database.place}"
         raise JournalError(message)
+
+    def source(self, file: str, at: float) -> dict[str, Any] | None:
+        """Return what was told of a source nearest to a time (seconds since 1970): its digest, its git state."""
+        table = schema.events
+        asked = sa.select(table).where(table.c.run == "", table.c.body.contains('["source",', autoescape=True))
+        openings = {opening.id: opening for opening in self.openings()}
+        mine = [opening.id for opening in openings.values() if opening.started <= at][-1:]
+        near: dict[str, Any] | None = None
+        best = float("inf")
+        for row in self._all(asked.where(table.c.opening.in_(mine))):
+            for _, then, kind, payload in events_from(row.first, row.body):
+                away = abs(openings[row.opening].wall(then) - at)
+                if kind == "source" and payload["file"] == file and away < best:
+                    near, best = payload, away
+        return near
 
     # -- the rest
 

@@ -1,0 +1,89 @@
+"""List the runs in a journal, the latest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from actorlab.cli.kept import moment_in_words, since_when, state_named
+from actorlab.cli.live import LOOKS, seconds_in_words
+from actorlab.core.run_state import RunState
+from actorlab.journal import JournalReader, KeptRun
+
+__all__ = ["Wanted", "list_runs"]
+
+ERROR: Final = 100
+"""So much of an error stands in the list."""
+
+
+class Wanted(NamedTuple):
+    """Which runs are to be listed; `children` are those that other runs have started."""
+
+    states: Sequence[str]
+    since: str | None
+    name: str | None
+    limit: int
+    children: bool
+
+
+def list_runs(reader: JournalReader, wanted: Wanted, *, as_json: bool) -> int:
+    """Print a line for each run that is wanted; return 0. Raise `ConfigError` if the wish makes no sense."""
+    now = time.time()
+    limit = wanted.limit or None
+    found = reader.runs(
+        state=[state_named(state) for state in wanted.states] or None,
+        since=None if wanted.since is None else since_when(wanted.since, now),
+        name=wanted.name,
+        roots=not wanted.children,
+        limit=None if limit is None else limit + 1,
+        brief=True,
+    )
+    shown = found[:limit]
+    if as_json:
+        for run in shown:
+            print(to_json(run_as_data(run)).decode())  # noqa: T201 - a command line prints
+        return 0
+    console = Console(soft_wrap=True, highlight=False)
+    if not shown:
+        console.print("there are no such runs" if any((wanted.states, wanted.since, wanted.name)) else "no runs yet")
+        return 0
+    console.print(table_of(shown, now))
+    if len(found) > len(shown):
+        console.print(Text(f"… and older ones: --limit {2 * wanted.limit} shows more, --limit 0 all", "dim"))
+    return 0
+
+
+def run_as_data(run: KeptRun) -> dict[str, Any]:
+    """Return what the list says of a run, for other programs; times are seconds since 1970."""
+    return {name: value for name, value in run._asdict().items() if name != "about"}
+
+
+def table_of(runs: Sequence[KeptRun], now: float) -> Table:
+    """Return the list as a table."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("run", "state", "asked", "took", "what it is, or what went wrong"):
+        table.add_column(title, overflow="fold", justify="right" if title == "took" else "left")
+    for run in runs:
+        sign, style = LOOKS[RunState(run.state)]
+        remark = run.error if run.error and run.state != RunState.SUCCEEDED else run.task or run.kind
+        table.add_row(
+            run.id,
+            Text(f"{sign} {run.state}", style),
+            moment_in_words(run.created),
+            took(run, now),
+            Text(remark if len(remark) <= ERROR else f"{remark[: ERROR - 1]}…", "dim" if remark != run.error else ""),
+        )
+    return table
+
+
+def took(run: KeptRun, now: float) -> str:
+    """Say how long a run took, or has taken so far."""
+    if run.started is None:
+        return ""
+    return seconds_in_words(max(0.0, (now if run.ended is None else run.ended) - run.started))
