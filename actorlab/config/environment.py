@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from actorlab.config.including import read_with_included
 from actorlab.config.source import Location, Source, Spot, is_list, is_map
 from actorlab.config.yaml_file import yaml_value
 from actorlab.errors import ConfigError
 
-__all__ = ["PREFIX", "overridden"]
+__all__ = ["PREFIX", "overridden", "read_source"]
 
 PREFIX: Final = "ACTORLAB__"
 """So begins the name of a variable that says something about the lab."""
 BETWEEN: Final = "__"
 LAST: Final = 1_000_000
 """Variables are told after all files."""
+
+
+def read_source(path: Path) -> Source:
+    """Return what a lab's file says, with what it includes and the environment over it; its secrets stay references.
+
+    Raises:
+        ConfigError: a file can't be read or is no YAML, or a variable means nothing.
+
+    """
+    return overridden(read_with_included(path), os.environ)
 
 
 def overridden(source: Source, environ: Mapping[str, str]) -> Source:

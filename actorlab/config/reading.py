@@ -10,16 +10,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from actorlab.config.environment import overridden
-from actorlab.config.including import read_with_included
+from actorlab.config.environment import read_source
 from actorlab.config.journal_place import JOURNAL, journal_in, none_for_false
 from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
 from actorlab.config.model import LabConfig
 from actorlab.config.secret_texts import with_secrets
-from actorlab.config.source import Location, Source
+from actorlab.config.source import Location
 from actorlab.errors import ConfigError
 
-__all__ = ["read_journal_place", "read_lab_file", "read_source"]
+__all__ = ["read_journal_place", "read_lab_file"]
 
 
 def read_lab_file(path: str | Path) -> LabConfig:
@@ -64,16 +63,6 @@ def read_journal_place(path: Path) -> str | None:
         message = f"{source.spot(('journal',))}: journal: {said!r} is no path and no URL"
         raise ConfigError(message)
     return journal_in(source, said)
-
-
-def read_source(path: Path) -> Source:
-    """Return what a lab's file says, with what it includes and the environment over it; its secrets stay references.
-
-    Raises:
-        ConfigError: a file can't be read or is no YAML, or a variable means nothing.
-
-    """
-    return overridden(read_with_included(path), os.environ)
 
 
 @contextmanager

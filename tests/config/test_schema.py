@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from actorlab import ConfigError
 from actorlab.cli.main import app
 from actorlab.config import read_lab_file
-from actorlab.config.schema import lab_schema
+from actorlab.config.schema import lab_schema, table_of_keys
 from actorlab.config.yaml_file import read_yaml
 
 jsonschema: Any = importlib.import_module("jsonschema")  # it has no types
@@ -86,6 +86,11 @@ def test_each_key_says_what_it_means() -> None:
     for part in [schema, *schema["$defs"].values()]:
         assert part["additionalProperties"] is False
         assert [key for key, said in part["properties"].items() if not said.get("description")] == []
+
+
+def test_the_documentation_has_the_table_of_all_keys() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    assert page.endswith(table_of_keys()), "python docs/tables.py writes it again"
 
 
 def test_the_schema_is_printed_or_written(tmp_path: Path) -> None:
