@@ -608,3 +608,23 @@ def test_memory_is_handed_over_from_a_worker_process(pool: Lab) -> None:
     pool.events.subscribe(adopt, kinds=["emit"], snapshot=False)
     assert pool.run(work.render, 1000) == "taken"
     assert sums == [7000]
+
+
+def test_the_overall_progress_is_that_of_all_tasks_but_hidden_ones(lab: Lab, eventually: Eventually) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def half() -> None:
+        progress(1, 2)
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    done = lab.start(lambda: progress(1, 1))
+    done.result(PATIENCE)
+    hidden = lab.start(task(hold).options(hidden=True), threading.Event(), go)
+    one = lab.start(half)
+    assert begun.wait(PATIENCE)
+    other = lab.start(lambda: 42)
+    other.result(PATIENCE)
+    eventually(lambda: lab.progress is not None and lab.progress.fraction == pytest.approx(0.75))
+    go.set()
+    assert wait([hidden, one], PATIENCE).pending == ()
