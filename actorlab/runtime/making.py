@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.arguments import complete, needs, replace
 from actorlab.core.lease_span import LeaseSpan, parts
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from actorlab.unknown import Path
 
 __all__ = ["RunMaker"]
+
+
+NO_WORDS: Final[dict[str, Any]] = {}  # nobody writes to it: most calls have no keyword arguments
 
 
 class RunMaker:
@@ -109,7 +112,7 @@ class RunMaker:
         exclusive = tuple([name for name, use in uses.items() if use == "exclusive"]) if uses else ()
         shared = tuple([name for name, use in uses.items() if use == "shared"]) if uses else ()
         drawing = draw(task, args, kwargs) if isinstance(task, Workflow) else None
-        work = Work(task, args, dict(kwargs), task.name, exclusive, shared, drawing)
+        work = Work(task, args, dict(kwargs) if kwargs else NO_WORDS, task.name, exclusive, shared, drawing)
         if task.place == "process":
             check_travels(self._lab, work)
         elif drawing is not None:

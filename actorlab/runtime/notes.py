@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.core.progress import weighed
 from actorlab.core.run_state import RunState
@@ -46,6 +46,9 @@ class Progress(NamedTuple):
         return None if not fraction or elapsed <= 0 else elapsed * (1 - fraction) / fraction
 
 
+UNASKED: Final[dict[str, Any]] = {}  # nobody writes to it: most runs ask their devices nothing
+
+
 class Notes:
     """What a run's supervisor notes of its steps, by their numbers; times are monotonic seconds."""
 
@@ -75,7 +78,7 @@ class Notes:
         self.retry_waits: dict[int, str] = {}
         """The devices that a step which is to be tried again waits for."""
         self.waits_until = waits_until
-        self.devices: dict[str, Any] = {}
+        self.devices = UNASKED
         """What its devices said of themselves before it began."""
         self.waits_for = ""
         """What it waits for before it asks for its lease."""

@@ -64,7 +64,8 @@ RUNS: Final = ("runs",)
 FEW: Final = 8
 """So many names are looked through as fast as a set of them is asked, and take less memory."""
 NOTHING: Final[frozenset[str]] = frozenset()
-NO_RUNS: Final[list[Run[Any]]] = []  # nobody writes to it: most runs have no children
+NO_RUNS: Final[list[Run[Any]]] = []  # nobody writes to these two: most runs have neither children nor a parent
+NOWHERE: Final[dict[str, Any]] = {}
 draw = random.Random().random  # noqa: S311 - the jitter of retries is no secret
 
 
@@ -180,7 +181,7 @@ class RunActor(Actor):
         self.journal = lab.journalling
         self.asked: dict[str, Any] | None = None
         """What its user has asked for, as the lab's journal keeps it."""
-        self.place: dict[str, Any] = {}
+        self.place = NOWHERE
         """Where in its parent it belongs."""
         spec = spec_of(self, plan)
         self.core = RunCore(spec) if self.journal is None else self.journal.run_core(spec, run_id)
