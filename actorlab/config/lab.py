@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from actorlab.config.importing import importable
 from actorlab.config.model import DeviceEntry, LabConfig
 from actorlab.config.reading import read_lab_file
 from actorlab.device import DeviceConfig
@@ -47,18 +49,18 @@ class ConfiguredLab(Lab):
     def __init__(self, config: LabConfig, journal: str | Path | None = None) -> None:
         self.config = config
         self.bench = Bench(config.bench.time_scale, seed=config.bench.seed) if config.simulated else None
-        if self.bench is not None:
-            self.bench.start()
-        try:
+        with ExitStack() as around:
+            if config.folder is not None:
+                around.enter_context(importable(config.folder))  # a driver's process starts, and starts again, later on
+            if self.bench is not None:
+                self.bench.start()
+                around.callback(self.bench.close)
             super().__init__(
                 config.name, journal=journal, durable=config.durable, cancel_grace=config.cancel_grace,
                 max_runs=config.max_runs, limits=config.limits, keep_finished=config.keep_finished,
                 processes=config.processes, keep_rows=config.keep_rows,
             )  # fmt: skip
-        except BaseException:
-            if self.bench is not None:
-                self.bench.close()
-            raise
+            self._around = around.pop_all()
 
     def look_for_tasks(self) -> None:
         """Look for tasks and device classes as the file says. Raise `ConfigError` if a required one is missing."""
@@ -107,8 +109,7 @@ class ConfiguredLab(Lab):
         try:
             return super()._end(reason, timeout)
         finally:
-            if self.bench is not None:
-                self.bench.close()
+            self._around.close()
 
 
 def tree_of_absent(config: LabConfig, absent: Mapping[str, BaseException]) -> str:

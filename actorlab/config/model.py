@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
@@ -272,6 +273,19 @@ class LabConfig(Section):
     """Where tasks, workflows and classes of devices are looked for."""
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}
     """The devices, by their names."""
+
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Return the folder of the file, if there is one."""
+        return self._folder
+
+    def beside(self, file: Path, journal: str | None) -> LabConfig:
+        """Return this as it was read from a file, with its journal where that is."""
+        made = self.model_copy(update={"journal": journal})
+        made._folder = file.parent  # noqa: SLF001 - it is of this class
+        return made
 
     @property
     def simulated(self) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from actorlab.config.environment import read_source
+from actorlab.config.importing import importable
 from actorlab.config.journal_place import JOURNAL, journal_in, none_for_false
 from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
 from actorlab.config.model import LabConfig
@@ -42,7 +41,7 @@ def read_lab_file(path: str | Path) -> LabConfig:
     ]
     if mistakes:
         raise source.refusal(mistakes)
-    config = config.model_copy(update={"journal": journal_in(source, config.journal)})
+    config = config.beside(source.path, journal_in(source, config.journal))
     if config.discover is None:
         return config
     place: Location = ("discover", "required") if config.discover.required else ("discover",)
@@ -57,20 +56,11 @@ def read_journal_place(path: Path) -> str | None:
         ConfigError: a file can't be read or is no YAML, or this is no path and no URL.
 
     """
-    source = read_source(path)
+    whole = read_source(path)
+    needed = {key: value for key, value in whole.content.items() if key in {"journal", "secrets"}}
+    source = with_secrets(replace(whole, content=needed), os.environ)
     said = none_for_false(source.content.get("journal", JOURNAL))
     if not isinstance(said, str | None):
         message = f"{source.spot(('journal',))}: journal: {said!r} is no path and no URL"
         raise ConfigError(message)
     return journal_in(source, said)
-
-
-@contextmanager
-def importable(folder: Path) -> Generator[None]:
-    """Let classes be imported from files beside the lab's file, for the length of a block."""
-    place = str(folder.resolve())
-    sys.path.append(place)
-    try:
-        yield
-    finally:
-        sys.path.remove(place)

@@ -48,7 +48,7 @@ def with_secrets(source: Source, environ: Mapping[str, str]) -> Source:
 def text_for(reference: Reference, place: Location, source: Source, environ: Mapping[str, str]) -> HiddenText:
     """Return the text that is meant. Raise `ValueError` if it isn't there, or is nothing."""
     if not may_stand(place):
-        message = "a secret may stand under a device's args and kwargs, where nothing shows it, and nowhere else"
+        message = "a secret may stand under a device's args and kwargs, or as the journal's URL: elsewhere it is shown"
         raise ValueError(message)
     if reference.kind == "env":
         text = from_environment(reference.name, environ)
@@ -65,7 +65,7 @@ def text_for(reference: Reference, place: Location, source: Source, environ: Map
 def may_stand(place: Location) -> bool:
     """Tell whether a secret may stand at a place."""
     match place:
-        case ("devices", _, "args" | "kwargs", _, *_):
+        case ("journal",) | ("devices", _, "args" | "kwargs", _, *_):
             return True
         case _:
             return False

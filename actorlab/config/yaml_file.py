@@ -81,7 +81,7 @@ class UnknownTagError(ValueError):
     """Something is marked by a tag that means nothing in a lab's file."""
 
     def __init__(self, tag: str, line: int) -> None:
-        super().__init__(f"the tag {tag} means nothing here; there are {', '.join(f'!{kind}' for kind in KINDS)}")
+        super().__init__(f"the tag {tag} means nothing here; texts may have {', '.join(f'!{kind}' for kind in KINDS)}")
         self.line = line
 
 
@@ -101,6 +101,8 @@ def plain(node: Any, place: Location, lines: dict[Location, int]) -> Any:
     """Return what was read as plain values, and note their lines."""
     if issubclass(type(node), TaggedScalar):
         return untagged(str(node.tag.value), str(node.value), lines.get(place, 1))
+    if issubclass(type(node), CommentedMap | CommentedSeq):
+        refuse_tag(node.tag.value, lines.get(place, 1))
     if issubclass(type(node), CommentedMap):
         for key in node:
             own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
@@ -114,6 +116,12 @@ def plain(node: Any, place: Location, lines: dict[Location, int]) -> Any:
         if issubclass(type(node), scalar):
             return scalar(node)
     return node
+
+
+def refuse_tag(tag: str | None, line: int) -> None:
+    """Raise `UnknownTagError` if a map or a list is marked by anything but YAML's own tags."""
+    if tag is not None and not tag.startswith("tag:yaml.org,2002:"):
+        raise UnknownTagError(tag, line)
 
 
 def untagged(tag: str, text: str, line: int) -> str | Reference:

@@ -90,8 +90,10 @@ def test_files_that_include_one_another_are_named(tmp_path: Path) -> None:
         ("include: [{a: 1}]", "lab.yaml:1: include: write a file's path, or a list of them, not {'a': 1}"),
         ("include: bad.yaml", "bad.yaml:2: this is no YAML"),
         ("include: list.yaml", "list.yaml:1: a lab's file begins with a key"),
+        ("name: x\nlimits: !secret {a: 1}", "lab.yaml:2: the tag !secret means nothing here"),
+        ("name: x\nlimits: !!map {a: 1}\ndevices: !x [a]", "lab.yaml:3: the tag !x means nothing here"),
         ("name: !secret x", "lab.yaml:1: name: a secret may stand under a device's args and kwargs"),
-        ("devices: !lasers {a: 1}\nname: !foo x", "lab.yaml:2: the tag !foo means nothing here; there are !secret"),
+        ("devices: {a: 1}\nname: !foo x", "lab.yaml:2: the tag !foo means nothing here; texts may have !secret"),
     ],
 )
 def test_what_cannot_be_included_is_said_with_its_line(tmp_path: Path, lab: str, said: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from actorlab import ConfigError, DeviceUnavailable, Lab
-from actorlab.config import ConfiguredLab, read_lab_file
+from actorlab.config import ConfiguredLab, read_journal_place, read_lab_file
 from actorlab.hidden import HiddenText
 
 WORDS = "correct horse battery staple"
@@ -38,7 +38,6 @@ DRIVERS = """
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "guarded_drivers_of_this_test.py").write_text(dedent(DRIVERS))
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "smu").write_text(WORDS + "\n")
@@ -138,6 +137,26 @@ def test_the_folder_of_secrets_can_be_named_and_is_seen_from_its_file(folder: Pa
 def test_a_variable_can_refer_to_a_secret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTORLAB__DEVICES__SMU__KWARGS__PASSWORD", "!env SMU_PASSWORD")
     assert read_lab_file(lab_file(folder, "kwargs: {}")).devices["smu"].kwargs["password"] == WORDS
+
+
+def test_the_url_of_a_journal_may_be_a_secret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_URL", "postgresql://lab:battery@nowhere/lab")
+    config = read_lab_file(
+        lab_file(folder, "args: [!secret smu]\n    kwargs: {password: x}", first="journal: !env JOURNAL_URL\n")
+    )
+    assert config.journal == "postgresql://lab:battery@nowhere/lab"
+    assert "battery" not in repr(config)
+    (folder / "secrets" / "smu").unlink()
+    assert read_journal_place(folder / "lab.yaml") == config.journal, "nothing else is looked at"
+
+
+def test_modules_beside_the_file_are_found_as_long_as_the_lab_is_open(folder: Path) -> None:
+    before = list(sys.path)
+    config = read_lab_file(lab_file(folder, "kwargs: {password: x}"))
+    assert sys.path == before
+    with ConfiguredLab(config):
+        assert sys.path == [*before, str(folder)]
+    assert sys.path == before
 
 
 def test_a_hidden_text_stays_hidden_when_it_is_sent_to_another_process() -> None:
