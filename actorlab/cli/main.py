@@ -50,6 +50,16 @@ LabOfJournal = Annotated[
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `runs` lists it: sweep#3.")]
 Reason = Annotated[str, typer.Option(help="What to say to those who ask why.")]
+AgainFrom = Annotated[
+    str | None,
+    typer.Option("--from", metavar="STEP", help="Do this step again, and all that are written after it."),
+]
+Changed = Annotated[
+    bool,
+    typer.Option("--changed", help="The workflow has changed: keep the values of steps that are as they were."),
+]
+AsEvents = Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON; the result is the last.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
 Wait = Annotated[float, typer.Option(min=0, help="Wait at most so many seconds.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
@@ -62,10 +72,8 @@ def run(
     journal: JournalPlace = None,
     *,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep nothing of what happens.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one event a line, as JSON; the result is the last.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    json: AsEvents = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Run an experiment on the devices of a lab.
@@ -283,6 +291,64 @@ def pause(
 
     with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
         raise typer.Exit(pause_run(reader, find_run(reader, run), reason, wait))
+
+
+@app.command()
+def resume(
+    run: RunId,
+    journal: JournalPlace = None,
+    lab: LabOfJournal = None,
+    answers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--answer",
+            metavar="STEP=WORD",
+            help="What would be asked: redo, skip or abort of a step; go-on, again, all-again or abort of devices.",
+        ),
+    ] = None,
+    again_from: AgainFrom = None,
+    *,
+    changed: Changed = False,
+    json: AsEvents = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Let a paused run go on, or go on with one that was interrupted.
+
+    If no lab runs, this opens the lab, and goes on until the end of the run, as `run` does.
+    """
+    from actorlab.cli.displays import display_for  # noqa: PLC0415 - see above
+    from actorlab.cli.resuming import Wish, go_on, read_answers  # noqa: PLC0415
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        wish = Wish(run, read_answers(answers or []), again_from, changed=changed)
+        raise typer.Exit(go_on(wish, journal, lab, display_for(json=json, quiet=quiet, debug=debug)))
+
+
+@app.command()
+def retry(
+    run: RunId,
+    journal: JournalPlace = None,
+    lab: LabOfJournal = None,
+    again_from: AgainFrom = None,
+    *,
+    changed: Changed = False,
+    json: AsEvents = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Do again what failed in a run, or was cut off; the steps that had finished are kept, and nobody is asked.
+
+    If no lab runs, this opens the lab, and goes on until the end of the run, as `run` does.
+    """
+    from actorlab.cli.displays import display_for  # noqa: PLC0415 - see above
+    from actorlab.cli.resuming import Wish, go_on  # noqa: PLC0415
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        wish = Wish(run, {}, again_from, changed=changed, insists=True)
+        raise typer.Exit(go_on(wish, journal, lab, display_for(json=json, quiet=quiet, debug=debug)))
 
 
 @app.command()

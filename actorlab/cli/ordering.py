@@ -13,6 +13,8 @@ from actorlab.cli.places import journal_for_lab
 from actorlab.cli.program import lab_file_for, load_program, split_program
 from actorlab.config import LabConfig, read_lab_file
 from actorlab.errors import ConfigError
+from actorlab.runtime.lab import Lab
+from actorlab.runtime.run import Run
 from actorlab.task import Task
 
 __all__ = ["Order", "chosen", "order"]
@@ -26,6 +28,19 @@ class Order:
     binding: Binding
     config: LabConfig
     journal: str | None
+
+    way_out = ""
+    """What helps who can't answer a question."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Return the names of the devices that it needs."""
+        return tuple(self.binding.devices)
+
+    def begin(self, lab: Lab) -> Run[Any]:
+        """Start it, when its devices are there."""
+        args, kwargs = self.binding.resolved(lab.device)
+        return lab.start(self.task, *args, **kwargs)
 
 
 def chosen(program: str, lab: Path | None) -> tuple[Task[..., Any], Path | None]:

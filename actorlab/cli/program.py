@@ -13,7 +13,7 @@ from typing import Any
 from actorlab.errors import ConfigError
 from actorlab.task import Task, Workflow, as_task
 
-__all__ = ["lab_file_for", "load_program", "split_program"]
+__all__ = ["lab_file_for", "load_module", "load_program", "split_program"]
 
 
 def split_program(text: str) -> tuple[Path, str | None]:

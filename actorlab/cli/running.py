@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, Protocol, TypeAlias, assert_never
 
 from actorlab.cli.displays import Display
 from actorlab.cli.ordering import Order
@@ -71,12 +71,37 @@ class Typed:
     text: str | None
 
 
+class Errand(Protocol):
+    """What is to be done in a lab: to start a run, or to go on with one."""
+
+    way_out: str
+
+    @property
+    def config(self) -> LabConfig:
+        """How the lab is configured."""
+        ...
+
+    @property
+    def journal(self) -> str | None:
+        """Where it keeps its journal."""
+        ...
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Which of its devices are needed."""
+        ...
+
+    def begin(self, lab: ConfiguredLab) -> Run[Any]:
+        """Do it, when the devices are there."""
+        ...
+
+
 Message: TypeAlias = Opened | Noted | Began | Ended | Signalled | Typed
 
 
-def carry_out(order: Order, display: Display) -> int:
+def carry_out(order: Errand, display: Display) -> int:
     """Run an experiment to its end, and return the exit code."""
-    watch = Watch(display)
+    watch = Watch(display, order.way_out)
     worker = threading.Thread(target=work, args=(order, watch.inbox, watch), name="actorlab cli: the lab", daemon=True)
     with listening(watch.inbox.put), display:
         worker.start()
@@ -86,7 +111,7 @@ def carry_out(order: Order, display: Display) -> int:
     return exit_code(ended, interrupted=watch.interrupted)
 
 
-def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
+def work(order: Errand, inbox: SimpleQueue[Message], watch: Watch) -> None:
     """Open the lab with the devices that are needed, run the task, close the lab; for a thread of its own."""
     run: Run[Any] | None = None
     value: Any = None
@@ -95,15 +120,14 @@ def work(order: Order, inbox: SimpleQueue[Message], watch: Watch) -> None:
     try:
         with opened(order.config, order.journal) as lab:
             inbox.put(Opened(lab, lab.events.subscribe(snapshot=False, buffer=MANY)))
-            if left := left_by_crash(lab):
+            if isinstance(order, Order) and (left := left_by_crash(lab)):
                 inbox.put(Noted(left))
-            needed = order.binding.devices
+            needed = order.devices
             lab.look_for_tasks()
             watch.refuse_if_interrupted()
             lab.connect([name for name in order.config.devices if name in needed])
-            args, kwargs = order.binding.resolved(lab.device)
             watch.refuse_if_interrupted()
-            run = lab.start(order.task, *args, **kwargs)
+            run = order.begin(lab)
             inbox.put(Began(run))
             value = run.result()
     except BaseException as raised:  # noqa: BLE001 - the thread boundary: the main thread tells it
@@ -166,7 +190,8 @@ def read_answer(inbox: SimpleQueue[Message]) -> None:
 class Watch:
     """What the main thread knows; its inbox is a `SimpleQueue`, whose `put` a signal handler may call."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, way_out: str = "") -> None:
+        self._way_out = way_out
         self.inbox: SimpleQueue[Message] = SimpleQueue()
         self.interrupted = ""
         """The first signal's name: written by the main thread, read by both."""
@@ -260,7 +285,7 @@ class Watch:
         self._stop_asking()
         if text is None:
             if self._run is not None:
-                self._run.cancel(f"it asks {question.text!r}, and without a terminal nobody can answer")
+                self._run.cancel(f"it asks {question.text!r}, and without a terminal nobody can answer{self._way_out}")
             return
         try:
             question.answer(text)

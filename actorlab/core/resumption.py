@@ -11,7 +11,19 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actorlab.core.run_state import RunState
 
-__all__ = ["DEVICES", "Doubt", "OnResume", "PastStep", "Resumption", "Was", "decide"]
+__all__ = [
+    "ANSWERS",
+    "ANSWERS_ABOUT_DEVICES",
+    "DEVICES",
+    "GO_ON",
+    "REDO",
+    "Doubt",
+    "OnResume",
+    "PastStep",
+    "Resumption",
+    "Was",
+    "decide",
+]
 
 OnResume: TypeAlias = Literal["redo", "skip", "ask", "abort"]
 Was: TypeAlias = Literal["finished", "left_out", "in_flight", "not_begun"]
@@ -22,6 +34,9 @@ GO_ON: Final = "go on"
 AGAIN: Final = "again"
 ALL_AGAIN: Final = "all again"
 ABORT: Final = "abort"
+ANSWERS: Final = (REDO, SKIP, ABORT)
+"""What can be answered about a step."""
+ANSWERS_ABOUT_DEVICES: Final = (GO_ON, AGAIN, ALL_AGAIN, ABORT)
 
 NO_ANSWERS: Final[Mapping[int, str]] = {}
 NAMED: Final = 3
@@ -113,7 +128,7 @@ def redone(steps: Sequence[PastStep], passed: Mapping[int, RunState]) -> list[in
 def doubt_of_step(number: int, step: PastStep) -> Doubt:
     """Ask what becomes of a step of which nobody knows how far it came."""
     text = f"{step.name} was under way when the run was interrupted, and may have acted: do it again, or leave it out?"
-    return Doubt(number, text, (REDO, SKIP, ABORT))
+    return Doubt(number, text, ANSWERS)
 
 
 def doubt_of_devices(
@@ -126,7 +141,7 @@ def doubt_of_devices(
     others = {number: given for number, given in answers.items() if number != DEVICES}
     match answers.get(DEVICES):
         case None:
-            doubts.append(Doubt(DEVICES, in_words(steps, relying, first), (GO_ON, AGAIN, ALL_AGAIN, ABORT)))
+            doubts.append(Doubt(DEVICES, in_words(steps, relying, first), ANSWERS_ABOUT_DEVICES))
             return Resumption(passed, tuple(doubts))
         case "go on":
             return Resumption(passed, tuple(doubts))

@@ -413,6 +413,23 @@ class Lab(KnownByName):
         run: Run[Any] = resuming.resume(self, run_id, answers or {}, again_from, changed=changed)
         return run
 
+    def retry(self, run_id: str, *, again_from: str | int | None = None, changed: bool = False) -> Run[Any]:
+        """Do again what failed in a run, or was under way when it was cancelled or interrupted; it keeps its id.
+
+        As by `resume` the steps that had finished are kept, but nobody is asked: who calls this has decided.
+
+        Raises:
+            ConfigError: the run has succeeded, is under way, or can't be asked for again; the message says why.
+            WorkflowError: it isn't drawn as it was; the message says in what.
+            JournalError: there is no such run.
+
+        """
+        self.check_open()
+        current.get().forbid("lab.retry(…)")
+        resuming = import_module("actorlab.runtime.resuming")
+        run: Run[Any] = resuming.resume(self, run_id, {}, again_from, changed=changed, insists=True)
+        return run
+
     def requeue(self) -> tuple[Run[Any], ...]:
         """Ask again for the runs that only waited when the lab ended, in their order; they keep their ids.
 

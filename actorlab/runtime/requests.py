@@ -93,6 +93,18 @@ def resume(
     return paused.state
 
 
+def retry(
+    lab: Lab,
+    asker: str,
+    run: str,
+    again_from: str | int | None = None,
+    changed: bool = False,  # noqa: FBT001, FBT002 - it comes by its name
+) -> str:
+    """Do again what failed in a run."""
+    del asker
+    return lab.retry(run, again_from=again_from, changed=changed).state
+
+
 def set_parameters(lab: Lab, asker: str, run: str, values: dict[str, Any]) -> dict[str, Any]:
     """Set parameters of a run."""
     del asker
@@ -150,6 +162,7 @@ REQUESTS: Final[Mapping[str, Callable[..., Any]]] = {
     "cancel": cancel,
     "pause": pause,
     "resume": resume,
+    "retry": retry,
     "set": set_parameters,
     "why": why,
     "questions": questions,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actorlab.core import run_events as ev
-from actorlab.core.resumption import DEVICES, Doubt, PastStep, Resumption, decide
+from actorlab.core.resumption import DEVICES, GO_ON, REDO, Doubt, PastStep, Resumption, decide
 from actorlab.core.run_core import RunCore
 from actorlab.core.run_state import RunState
 from actorlab.errors import ConfigError, WorkflowError
@@ -42,8 +42,9 @@ def resume(
     again_from: str | int | None,
     *,
     changed: bool,
+    insists: bool = False,
 ) -> Run[Any]:
-    """Go on with a run that was interrupted, or that failed: see `Lab.resume`."""
+    """Go on with a run that was interrupted, or that failed: see `Lab.resume`, and `Lab.retry` for who `insists`."""
     journal = lab.journalling
     if journal is None:
         text = f"{run} can't be resumed: this lab keeps no journal, as Lab(journal=…) does"
@@ -56,7 +57,8 @@ def resume(
     refuse_needless(past)
     task, args, kwargs = request_again(lab, past.told)
     work = lab.maker.bound(task, args, kwargs)
-    make = partial(ResumedRun, past=past, answers=answers, again_from=again_from, changed=changed)
+    make = partial(ResumedRun, past=past, answers=answers, again_from=again_from, changed=changed,
+                   insists=insists)  # fmt: skip
     actor = lab.maker.again(work, make, run_id=run)
     actor.post()
     return actor.run
@@ -93,7 +95,7 @@ class ResumedRun(RunActor):
     """The supervisor of a run that goes on where an earlier one of its id was interrupted.
 
     It asks an operator what only a person can decide, before it asks for its lease. With `whole` it is a part that had
-    ended well, and only gives its values again.
+    ended well, and only gives its values again. Who `insists` has decided what would be asked: it is done again.
     """
 
     resumed = True
@@ -106,6 +108,7 @@ class ResumedRun(RunActor):
         again_from: str | int | None = None,
         changed: bool = False,
         whole: bool = False,
+        insists: bool = False,
         **known: Any,
     ) -> None:
         super().__init__(*args, **known)
@@ -113,6 +116,7 @@ class ResumedRun(RunActor):
         self.core = RunCore(self.core.spec)
         self._past = past
         self._whole = whole
+        self._insists = insists
         self._answers: dict[int, str] = {}
         self._doubts: dict[int, Doubt] = {}
         self._kept_units: dict[int, Past] = {}
@@ -121,6 +125,9 @@ class ResumedRun(RunActor):
         self._again_from = None if again_from is None else self._number_of(again_from)
         for name, answer in (answers or {}).items():
             self._answers[DEVICES if name == "devices" else self._number_of(name)] = answer
+        if insists:
+            under_way = {n for n, step in enumerate(self._steps) if step.was == "in_flight" and not step.unit}
+            self._answers = dict.fromkeys(under_way, REDO) | {DEVICES: GO_ON} | self._answers
         self._spawned = {
             new: list(past.spawned.get(old, ())) for new, old in self._same.items() if past.was(old) == "in_flight"
         }
@@ -240,7 +247,7 @@ class ResumedRun(RunActor):
             or self._begins_anew(step)
         ):
             return super()._make_unit(step, work)
-        return self.lab.maker.unit(self, work, make=partial(ResumedRun, past=old, changed=True))
+        return self.lab.maker.unit(self, work, make=partial(ResumedRun, past=old, changed=True, insists=self._insists))
 
     def _begins_anew(self, step: int) -> bool:
         return self._again_from is not None and step >= self._again_from
