@@ -84,11 +84,11 @@ def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 
 
 def replaces(upper: Any, place: Location) -> bool:
-    """Tell whether what stands at a place of a lower map is hidden by the upper one."""
+    """Tell whether an upper map has something else than a map around a place of a lower one."""
     for key in place:
         if not is_map(upper):
             return True
         if key not in upper:
             return False
         upper = upper[key]
-    return not is_map(upper)
+    return False

@@ -72,6 +72,18 @@ def test_the_variable_with_the_longer_name_wins(read: Any) -> None:
     assert (config.devices["laser"].timeout, config.devices["laser"].safe_timeout) == (3, 4)
 
 
+def test_the_variable_with_the_longer_name_wins_whatever_its_capitals(read: Any) -> None:
+    config = read(DEVICES__LASER__TIMEOUT="3", devices__laser="{timeout: 2}")
+    assert config.devices["laser"].timeout == 3
+
+
+def test_what_the_file_lacks_is_the_mistake_of_the_file(file: Path, read: Any) -> None:
+    file.write_text("devices:\n  oven: {}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read(DEVICES__OVEN__ADDRESS="bench:oven")
+    assert str(caught.value) == f"{file}:2: devices.oven needs the key 'class'"
+
+
 def test_a_variable_can_add_a_device(read: Any) -> None:
     config = read(DEVICES__OVEN__CLASS="actorlab.simulation:Oven", DEVICES__OVEN__ADDRESS="bench:oven")
     assert config.devices["oven"].instrument == "oven"
