@@ -72,11 +72,19 @@ class Doubt(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """How a run goes on: the steps it goes past, the questions that are open, and why it doesn't go on at all."""
+    """How a run goes on: the steps it goes past, the questions that are open, and why it doesn't go on at all.
+
+    The steps from `again_from` on begin anew, whatever they were.
+    """
 
     passed: dict[int, RunState]
     doubts: tuple[Doubt, ...] = ()
     refusal: str = ""
+    again_from: int | None = None
+
+    def begins_anew(self, step: int) -> bool:
+        """Tell whether a step forgets how far it had come."""
+        return self.again_from is not None and step >= self.again_from
 
 
 def decide(
@@ -106,7 +114,8 @@ def decide(
                 doubts.append(doubt_of_step(number, step))
     for number in redone(steps, passed):
         del passed[number]
-    return doubt_of_devices(steps, passed, doubts, answers)
+    known = Resumption(passed, tuple(doubts), again_from=again_from)
+    return doubt_of_devices(steps, known, answers)
 
 
 def anew(step: PastStep) -> PastStep:
@@ -131,26 +140,24 @@ def doubt_of_step(number: int, step: PastStep) -> Doubt:
     return Doubt(number, text, ANSWERS)
 
 
-def doubt_of_devices(
-    steps: Sequence[PastStep], passed: dict[int, RunState], doubts: list[Doubt], answers: Mapping[int, str]
-) -> Resumption:
+def doubt_of_devices(steps: Sequence[PastStep], known: Resumption, answers: Mapping[int, str]) -> Resumption:
     """Ask whether steps may begin on devices that have lost what finished ones had set up."""
-    relying, first = relying_on_lost(steps, passed)
+    relying, first = relying_on_lost(steps, known.passed)
     if not relying:
-        return Resumption(passed, tuple(doubts))
+        return known
     others = {number: given for number, given in answers.items() if number != DEVICES}
     match answers.get(DEVICES):
         case None:
-            doubts.append(Doubt(DEVICES, in_words(steps, relying, first), ANSWERS_ABOUT_DEVICES))
-            return Resumption(passed, tuple(doubts))
+            doubt = Doubt(DEVICES, in_words(steps, relying, first), ANSWERS_ABOUT_DEVICES)
+            return known._replace(doubts=(*known.doubts, doubt))
         case "go on":
-            return Resumption(passed, tuple(doubts))
+            return known
         case "again":
             return decide(steps, others, again_from=first)
         case "all again":
             return decide(steps, others, again_from=0)
         case _:
-            return Resumption(passed, refusal=in_words(steps, relying, first))
+            return known._replace(doubts=(), refusal=in_words(steps, relying, first))
 
 
 def relying_on_lost(

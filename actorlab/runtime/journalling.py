@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from actorlab.journal.reader import KeptRun
     from actorlab.runtime.body import Body
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.past import TakenOver
     from actorlab.runtime.records import Row
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.work import Work
@@ -54,6 +55,8 @@ class Journalling:
         self._lab = lab
         self._groups = itertools.count(1)
         self._trouble: JournalError | None = None
+        self.resuming: set[str] = set()
+        """The runs that somebody is about to go on with; for the deciding thread."""
         requests = Requests(lab, lambda: self.journal)
         self.journal = Journal.open(
             where, lab=lab.name, durable=durable, on_trouble=self.troubled, on_recovered=self.recovered,
@@ -138,19 +141,21 @@ class Journalling:
 
     # -- the deciding thread
 
-    def begun(self, actor: RunActor, now: float) -> None:
-        """Tell of a run before it begins."""
+    def begun(self, actor: RunActor, now: float, taken_over: TakenOver | None = None) -> None:
+        """Tell of a run before it begins, with what it takes over from an earlier life."""
         told: dict[str, Any] = {"name": actor.name, "state": RunState.WAITING, **(actor.asked or {})}
         drawn = {"spec": written_spec(actor.core.spec), "marks": told.pop("marks", None)}
         drawn["steps"] = [(work.name, work.exclusive, work.shared) for work in actor.work]
+        if taken_over is not None:
+            drawn["taken_over"] = taken_over.written(actor.name)
         told["devices"] = [cell.name for cell in actor.cells]
         if actor.parent is not None:
             told["parent"] = actor.parent.id
             told["place"] = actor.place
         if actor.service:
             told["kind"] = "service"
-        self.append(actor.id, "run", told, now)
         self.append(actor.id, "drawn", drawn, now)
+        self.append(actor.id, "run", told, now)  # last: who is listed is also drawn, wherever the journal breaks off
 
     def moved(self, actor: RunActor, state: RunState, error: BaseException | None = None) -> None:
         """Tell where a run stands."""

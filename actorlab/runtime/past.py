@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,20 +10,26 @@ from actorlab.core.resumption import PastStep, Was
 from actorlab.core.run_core import RunCore
 from actorlab.core.run_state import RunState
 from actorlab.errors import ConfigError
+from actorlab.journal import freeze
 from actorlab.replay import Cores
 from actorlab.runtime.asked import marks_of, unreadable
+from actorlab.runtime.making import drawn_at_once, works_of
 
 if TYPE_CHECKING:
     from actorlab.journal import JournalReader
+    from actorlab.journal.reader import KeptEvent
     from actorlab.runtime.work import Work
 
-__all__ = ["Past", "differences", "past_of"]
+__all__ = ["Past", "TakenOver", "differences", "is_drawn_otherwise", "past_of", "unchanged"]
 
 S = RunState
 
 
 class Past(NamedTuple):
-    """What the journal knows of a run: what was asked, where its core stood, the values of its steps, its children."""
+    """What the journal knows of a run: what was asked, where its core stood, the values of its steps, its children.
+
+    A run that was resumed has several lives: this is the last one, with what it has taken over from those before.
+    """
 
     id: str
     told: dict[str, Any]
@@ -32,6 +39,10 @@ class Past(NamedTuple):
     """The last runs of those steps that are runs of their own."""
     spawned: dict[int, tuple[Past, ...]]
     """The child runs that the last body of each step has started, in their order."""
+    taken_over: dict[int, Was]
+    """How those steps stood before this life that it neither goes past nor begins anew."""
+    began: int
+    """The number of the event by which it began."""
 
     @property
     def state(self) -> RunState:
@@ -41,16 +52,24 @@ class Past(NamedTuple):
     @property
     def succeeded(self) -> bool:
         """Tell whether it had ended well, with values that can be read."""
-        return self.core.state is S.SUCCEEDED and all(unreadable(value) is None for value in self.values.values())
+        return self.core.state is S.SUCCEEDED and all(self.is_readable(step) for step in (*self.values, *self.units))
+
+    def is_readable(self, step: int) -> bool:
+        """Tell whether a step that has ended well has a value that can be read."""
+        unit = self.units.get(step)
+        return unreadable(self.values.get(step)) is None if unit is None else unit.succeeded
 
     def was(self, step: int) -> Was:
         """Say how a step stood; one whose value can't be read has to be done again."""
-        if self.core.spec.passed.get(step) is S.SKIPPED:
+        passed = self.core.spec.passed.get(step)
+        if passed is S.SKIPPED:
             return "left_out"
-        if self.core.attempts(step) == 0 and step not in self.core.spec.passed:
-            return "not_begun"
-        done = self.core.step_state(step) is S.SUCCEEDED
-        return "finished" if done and unreadable(self.values.get(step)) is None else "in_flight"
+        if self.taken_over.get(step) == "finished":
+            return "finished"
+        if self.core.attempts(step) == 0 and passed is None:
+            return self.taken_over.get(step, "not_begun")
+        done = passed is S.SUCCEEDED or self.core.step_state(step) is S.SUCCEEDED
+        return "finished" if done and self.is_readable(step) else "in_flight"
 
     def step(self, work: Work, number: int | None, *, unit: bool, soon_after: tuple[int, ...]) -> PastStep:
         """Return a step as those who decide about it see it; `number` is the one it had, None if it is new."""
@@ -62,6 +81,32 @@ class Past(NamedTuple):
         )  # fmt: skip
 
 
+class TakenOver(NamedTuple):
+    """What a life of a run takes over from an earlier one, maybe of another run.
+
+    `values` are those of the steps it goes past, and `steps` has for other steps how each stood, with the number that
+    it had before. A `whole` one had ended well, and only gives its values again.
+    """
+
+    run: str
+    values: dict[int, Any]
+    steps: dict[int, tuple[int, Was]]
+    whole: bool
+
+    def written(self, name: str) -> dict[str, Any]:
+        """Return this as it stands in the journal."""
+        values = [(step, freeze(value, name, lenient=True)) for step, value in self.values.items()]
+        steps = [(step, old, was) for step, (old, was) in self.steps.items()]
+        return {"run": self.run, "values": values, "steps": steps, "whole": self.whole}
+
+
+def taken_over_in(drawn: dict[str, Any]) -> TakenOver:
+    """Read what a life has taken over; the first one, nothing."""
+    told: dict[str, Any] = drawn.get("taken_over") or {"run": "", "values": (), "steps": (), "whole": False}
+    steps: dict[int, tuple[int, Was]] = {step: (old, was) for step, old, was in told["steps"]}
+    return TakenOver(told["run"], dict(told["values"]), steps, told["whole"])
+
+
 def past_of(reader: JournalReader, run: str) -> Past:
     """Read what a run had done, with its children.
 
@@ -71,19 +116,47 @@ def past_of(reader: JournalReader, run: str) -> Past:
 
     """
     reader.run(run)
-    cores, told, values = Cores(), dict[str, Any](), dict[int, Any]()
-    for event in reader.events(run):
-        if event.kind in ("run", "drawn"):
-            told |= event.payload
-        elif event.kind == "value":
-            step, _, value = event.payload
-            values[step] = value
-        cores.tell(run, event.kind, event.payload, event.time)
-    if run not in cores.runs:
+    events = reader.events(run)
+    begins = [number for number, event in enumerate(events) if event.kind == "drawn"]
+    if not begins:
         text = f"the journal says nothing of how {run} began"
         raise ConfigError(text)
+    told = {key: value for event in events if event.kind == "run" for key, value in event.payload.items()}
     children = [past_of(reader, child.id) for child in reader.children(run)]
-    return Past(run, told, cores.runs[run], values, units_of(children), spawned_by(children, cores.runs[run]))
+    lives: list[Past] = []
+    for begin, end in zip(begins, [*begins[1:], len(events)], strict=True):
+        until = events[end].number if end < len(events) else math.inf
+        mine = [child for child in children if events[begin].number < child.began < until]
+        taken = taken_over_in(events[begin].payload)
+        other = taken.run not in ("", run)
+        before = past_of(reader, taken.run) if other else lives[-1] if lives else None
+        lives.append(life_of(run, told | events[begin].payload, events[begin:end], mine, taken, before))
+    return lives[-1]._replace(began=events[begins[0]].number)
+
+
+def life_of(
+    run: str, told: dict[str, Any], events: Sequence[KeptEvent], children: Sequence[Past], taken: TakenOver,
+    before: Past | None,
+) -> Past:  # fmt: skip
+    """Return what a run had done in one of its lives, with what this had taken over."""
+    cores, values = Cores(), dict[int, tuple[int, Any]]()
+    for event in events:
+        if event.kind == "value":
+            step, attempt, value = event.payload
+            values[step] = (attempt, value)
+        cores.tell(run, event.kind, event.payload, event.time)
+    core = cores.runs[run]
+    mine = {step: value for step, (attempt, value) in values.items() if attempt == core.attempts(step)}
+    units, spawned = units_of(children), spawned_by(children, core)
+    if before is not None:
+        for step, (old, was) in taken.steps.items():
+            if old in before.units and (was == "finished" or step not in units):
+                units[step] = before.units[old]
+            spawned[step] = still_spawned(core.attempts(step), spawned.get(step, ()), before.spawned.get(old, ()))
+    return Past(
+        run, told, core, taken.values | mine, units, spawned, {step: was for step, (_, was) in taken.steps.items()},
+        events[0].number,
+    )  # fmt: skip
 
 
 def units_of(children: Sequence[Past]) -> dict[int, Past]:
@@ -101,6 +174,13 @@ def spawned_by(children: Sequence[Past], core: RunCore) -> dict[int, tuple[Past,
     return found
 
 
+def still_spawned(attempts: int, now: tuple[Past, ...], before: tuple[Past, ...]) -> tuple[Past, ...]:
+    """Return the child runs that answer the next body, after one that has asked for only some of those before."""
+    if attempts > 1 or not all(taken_over_in(child.told).whole for child in now):
+        return now
+    return now + before[len(now) :]
+
+
 # Has the workflow changed? ----------------------------------------------------------------------------------------
 
 
@@ -115,7 +195,25 @@ def differences(past: Past, works: Sequence[Work], parents: Sequence[Sequence[in
             found.append(f"step {number}, {new.name}, gets other arguments")
         elif tuple(past.core.spec.plan.parents[number]) != tuple(parents[number]):
             found.append(f"step {number}, {new.name}, comes after other steps")
+        else:
+            found += [f"in {new.name}: {told}" for told in differences_within(past, works, number)]
     return found
+
+
+def differences_within(past: Past, works: Sequence[Work], step: int) -> list[str]:
+    """Say in what the workflow that a step is is drawn differently than before, as far as it is drawn yet."""
+    unit, drawing = past.units.get(step), works[step].drawing
+    if unit is None or drawing is None:
+        return []
+    return differences(unit, works_of(drawing.steps, drawing.path), drawing.graph.plan().parents)
+
+
+def is_drawn_otherwise(past: Past, work: Work) -> bool:
+    """Tell whether a child run would be drawn differently than before."""
+    drawing = drawn_at_once(work)
+    if drawing is None:
+        return bool(differences(past, (work,), ((),)))
+    return bool(differences(past, works_of(drawing.steps, drawing.path), drawing.graph.plan().parents))
 
 
 class Drawn(NamedTuple):

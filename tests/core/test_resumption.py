@@ -113,7 +113,7 @@ def test_a_step_whose_window_has_passed_is_asked_about() -> None:
 
 def test_a_person_may_begin_again_anywhere() -> None:
     steps = [step("mount", "finished", "stage"), step("scan", "finished", "stage"), step("last", "in_flight", "stage")]
-    assert decide(steps, again_from=1) == Resumption({0: S.SUCCEEDED})
+    assert decide(steps, again_from=1) == Resumption({0: S.SUCCEEDED}, again_from=1)
 
 
 names = st.sampled_from(("laser", "meter", "stage"))
