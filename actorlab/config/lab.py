@@ -58,7 +58,7 @@ class ConfiguredLab(Lab):
             super().__init__(
                 config.name, journal=journal, durable=config.durable, cancel_grace=config.cancel_grace,
                 max_runs=config.max_runs, limits=config.limits, keep_finished=config.keep_finished,
-                processes=config.processes, keep_rows=config.keep_rows,
+                processes=config.processes, process_initializer=config.process_initializer, keep_rows=config.keep_rows,
             )  # fmt: skip
             self._around = around.pop_all()
 

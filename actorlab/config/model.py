@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from actorlab.config.journal_place import JOURNAL, none_for_false
-from actorlab.config.naming import imported_error, imported_factory, regular_expression
+from actorlab.config.naming import imported_error, imported_factory, imported_function, regular_expression
 from actorlab.core.overflow import MailboxPolicy, Overflow
 from actorlab.core.restart import RestartPolicy, Then, When
 from actorlab.device import DeviceConfig
@@ -37,11 +37,15 @@ FOLDER: Final = "secrets"
 BENCH: Final = "bench:"
 """So begins the address of an instrument on the simulated bench."""
 
-CLASS: Final = WithJsonSchema({"type": "string", "pattern": r"^[\w.]+(:[\w.]+)?$"})
+NAMED: Final = {"type": "string", "pattern": r"^[\w.]+(:[\w.]+)?$"}
+CLASS: Final = WithJsonSchema(NAMED)
 """What an editor may know of what is imported by its name."""
 Imported: TypeAlias = Annotated[Any, BeforeValidator(imported_factory), CLASS]
 ImportedError: TypeAlias = Annotated[Any, BeforeValidator(imported_error), CLASS]
 JournalPlace: TypeAlias = Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(none_for_false)]
+ImportedFunction: TypeAlias = Annotated[
+    Any, BeforeValidator(imported_function), WithJsonSchema({"anyOf": [NAMED, {"type": "null"}]})
+]
 Seconds: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(gt=0)]
 
@@ -170,6 +174,9 @@ class DeviceEntry(Section):
     mailbox: Count | MailboxConfig = 1024
     """How many asked calls may wait, and what happens to more of them."""
 
+    twin: ImportedFunction = None
+    """What makes an object that behaves like the device and needs no instrument, as module:function, for rehearsals."""
+
     @property
     def instrument(self) -> str | None:
         """Return the instrument of the bench that the address names, or None."""
@@ -267,6 +274,8 @@ class LabConfig(Section):
     """So many of the newest rows of a run are kept in memory."""
     processes: Count | None = None
     """So many worker processes run bodies that ask for one; null: as many as there are CPUs."""
+    process_initializer: ImportedFunction = None
+    """What each worker process calls first, as module:function; null: nothing."""
     bench: BenchConfig = BenchConfig()
     """How the simulated instruments behave."""
     discover: DiscoverConfig | None = None

@@ -8,7 +8,7 @@ import importlib
 import re
 from typing import Any
 
-__all__ = ["did_you_mean", "imported", "imported_error", "imported_factory", "regular_expression"]
+__all__ = ["did_you_mean", "imported", "imported_error", "imported_factory", "imported_function", "regular_expression"]
 
 
 def imported(text: object) -> Any:
@@ -51,6 +51,15 @@ def imported_factory(text: object) -> Any:
     if not callable(found):
         message = f"{text!r} is a {type(found).__name__}, which makes no device: name a class, or a function"
         raise ValueError(message)  # noqa: TRY004 - see `imported`
+    return found
+
+
+def imported_function(text: object) -> Any:
+    """Import what is called without arguments, if anything is named."""
+    found = None if text is None else imported(text)
+    if found is not None and not callable(found):
+        message = f"{text!r} is a {type(found).__name__}, which can't be called: name a function, or a class"
+        raise ValueError(message)
     return found
 
 

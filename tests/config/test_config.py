@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -11,8 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from actorlab import ConfigError, DeviceUnavailable, Lab
-from actorlab.config import LabConfig, lab_from_yaml, read_lab_file
+from actorlab import ConfigError, DeviceConfig, DeviceUnavailable, Lab
+from actorlab.config import DeviceEntry, LabConfig, lab_from_yaml, read_lab_file
 from actorlab.simulation import Bench, Laser, Oven
 
 
@@ -107,6 +110,26 @@ def test_a_device_gets_its_arguments_and_its_options(tmp_path: Path) -> None:
         assert (config.make_safe, config.connect, config.disconnect, config.optional) == ("park", None, "auto", True)
         assert [kind.__name__ for kind in config.faults] == ["ValueError", "JSONDecodeError"]
         assert (config.restart.limit, config.restart.delay, config.restart.period) == (5, 0.1, 60.0)
+
+
+def test_each_option_of_a_lab_and_of_a_device_has_its_key() -> None:
+    assert set(inspect.signature(Lab).parameters) <= set(LabConfig.model_fields)
+    assert {field.name for field in fields(DeviceConfig)} <= set(DeviceEntry.model_fields)
+
+
+def test_functions_are_named_as_classes_are(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        process_initializer: "json:dumps"
+        devices:
+          oven: {class: "actorlab.simulation:Oven", address: "bench:oven", twin: "actorlab.simulation:Bench"}
+          lamp: {class: "actorlab.simulation:Lamp", address: "bench:lamp", twin: null}
+        """,
+    )
+    config = read_lab_file(file)
+    assert config.process_initializer is json.dumps
+    assert [entry.options()["twin"] for entry in config.devices.values()] == [Bench, None]
 
 
 def test_what_the_file_says_goes_over_the_class(tmp_path: Path) -> None:
@@ -219,6 +242,7 @@ LASER = 'laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}'
             "devices.laser: DeviceConfig(direct=True, isolation='process'): no caller's thread can run in another",
             id="options that contradict one another",
         ),
+        pytest.param("process_initializer: math:pi", 1, "'math:pi' is a float, which can't be called", id="function"),
         pytest.param("max_runs: 0", 1, "max_runs: input should be greater than 0, not 0", id="number of the lab"),
         pytest.param("processes: 0", 1, "processes: input should be greater than 0, not 0", id="number of processes"),
         pytest.param("devices: [laser]", 1, "devices: input should be a valid dictionary, not ['laser']", id="a list"),
