@@ -381,5 +381,35 @@ def export(
         raise typer.Exit(export_run(reader, find_run(reader, run), output, reader.folder, overwrite=overwrite))
 
 
+@app.command()
+def doctor(
+    journal: JournalPlace = None,
+    lab: LabOfJournal = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one finding a line, as JSON.")] = False,
+) -> None:
+    """Look whether everything is there and well: Python, VISA, the lab's file, the journal, the disk, the extras.
+
+    No instrument is touched, and nothing is waited for without a bound. It exits with 1 if something is wrong.
+    """
+    from actorlab.cli.checking import check_all  # noqa: PLC0415 - see above
+
+    raise typer.Exit(check_all(journal, lab, as_json=json))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where; it is made.")] = Path(),
+    *,
+    debug: Debug = False,
+) -> None:
+    """Begin a lab: lab.yaml, a driver, an experiment, a test; all of it works on simulated instruments."""
+    from actorlab.cli.beginning import begin_lab  # noqa: PLC0415 - see above
+    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
+
+    with wrong_use(debug=debug):
+        typer.echo(begin_lab(folder))
+
+
 if __name__ == "__main__":  # `python -m actorlab.cli.main` is the command, too, where scripts aren't on the path
     app(prog_name="actorlab")

@@ -126,6 +126,11 @@ class JournalReader:
         return cls(database, resolve)
 
     @property
+    def version(self) -> int:
+        """Return the version of its schema: that of this actorlab, else it would not be open."""
+        return schema.VERSION
+
+    @property
     def folder(self) -> Path | None:
         """Return the folder of the journal's file, if it is one."""
         path = self._database.place.path
