@@ -11,6 +11,7 @@ from benchmarks import (
     bench_isolation,
     bench_journal,
     bench_journalling,
+    bench_past_runs,
     bench_processes,
     bench_rehearse,
     bench_runs,
@@ -34,6 +35,7 @@ if __name__ == "__main__":
         bench_dag.bench,
         bench_journal.bench,
         bench_journalling.bench,
+        bench_past_runs.bench,
         bench_processes.bench,
         bench_rehearse.bench,
     )

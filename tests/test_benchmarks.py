@@ -29,6 +29,7 @@ def run(*arguments: str) -> str:
         "bench_isolation",
         "bench_journal",
         "bench_journalling",
+        "bench_past_runs",
         "bench_processes",
         "bench_rehearse",
         "bench_runs",
