@@ -6,13 +6,17 @@ import importlib
 import operator
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 
 from actorlab.errors import ConfigError
 from actorlab.folders import module_name, name_at
 from actorlab.task import Task, as_task
 
 __all__ = ["Reference", "reference_of", "task_referred"]
+
+
+OBJECT: Final = " of <object>"
 
 
 class Reference(NamedTuple):
@@ -30,6 +34,11 @@ class Reference(NamedTuple):
             bool(self.file) and Path(self.file).resolve() == Path(other.file).resolve()
         )
 
+    @property
+    def belongs_to_object(self) -> bool:
+        """Tell whether only an object that has no name leads to it."""
+        return self.name.endswith(OBJECT)
+
     def __str__(self) -> str:
         return f"{self.module}:{self.name}"
 
@@ -40,7 +49,14 @@ def reference_of(task: Task[..., Any]) -> Reference:
     code = getattr(function, "__code__", None) or getattr(getattr(function, "run", None), "__code__", None)
     module = str(getattr(function, "__module__", ""))
     name = str(getattr(function, "__qualname__", getattr(function, "__name__", type(function).__name__)))
+    name += OBJECT if is_of_object(function) else ""
     return Reference(module, name, "" if code is None else str(code.co_filename))
+
+
+def is_of_object(function: Any) -> bool:
+    """Tell whether it is a method of an object, a partial function, or an object itself: its name finds another."""
+    owner = getattr(function, "__self__", None)
+    return not hasattr(function, "__qualname__") or (owner is not None and not isinstance(owner, (type, ModuleType)))
 
 
 def task_referred(reference: Reference) -> Task[..., Any]:
@@ -50,6 +66,12 @@ def task_referred(reference: Reference) -> Task[..., Any]:
         ConfigError: it isn't there any more, or can't be found by a name; the message says why.
 
     """
+    if reference.belongs_to_object:
+        text = (
+            f"{reference} can't be found again, as nothing leads to this object: start a function at the top level of "
+            f"a file, and pass what it needs"
+        )
+        raise ConfigError(text)
     if "<" in reference.name:
         text = (
             f"{reference} can't be found again: it is defined inside a function; define it at the top level of a file"

@@ -250,7 +250,10 @@ def in_words(step: Drawn) -> str:
 
 
 def unchanged(past: Past, works: Sequence[Work], parents: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Return which step of before each step is, of those that are as they were, with all that they come after."""
+    """Return which step of before each step is, of those that are as they were, with all that they come after.
+
+    One that was under way is itself also when it comes after others now: it may have acted.
+    """
     olds: dict[Drawn, list[int]] = {}
     for number, drawn in enumerate(drawn_before(past)):
         olds.setdefault(drawn, []).append(number)
@@ -259,6 +262,9 @@ def unchanged(past: Past, works: Sequence[Work], parents: Sequence[Sequence[int]
         candidates = olds.get(drawn, [])
         known = {same[parent] for parent in parents[number] if parent in same}
         complete = len(known) == len(set(parents[number]))
-        if candidates and complete and known == set(past.core.spec.plan.parents[candidates[0]]):
+        if candidates and (
+            past.was(candidates[0]) == "in_flight"
+            or (complete and known == set(past.core.spec.plan.parents[candidates[0]]))
+        ):
             same[number] = candidates.pop(0)
     return same

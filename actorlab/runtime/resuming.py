@@ -111,6 +111,9 @@ def read_past(where: str, run: str) -> Past:
     if not told:
         text = f"the journal says nothing of how {run} began"
         raise ConfigError(text)
+    if "parent" in told[-1]:
+        text = f"{run} is a part of {told[-1]['parent']}: resume that one"
+        raise ConfigError(text)
     with JournalReader.open(where, resolve=resolver_of(told[-1])) as reader:
         return past_of(reader, run)
 
@@ -119,9 +122,6 @@ def refuse_needless(past: Past) -> None:
     """Raise `ConfigError` if there is nothing to go on with."""
     if past.state is S.SUCCEEDED:
         text = f"{past.id} has succeeded already; start it anew if you want it once more"
-        raise ConfigError(text)
-    if "parent" in past.told:
-        text = f"{past.id} is a part of {past.told['parent']}: resume that one"
         raise ConfigError(text)
 
 
@@ -371,5 +371,7 @@ def checked(name: str, answer: str, choices: tuple[str, ...]) -> str:
 
 def is_same_request(past: Past, work: Work) -> bool:
     """Tell whether a child run is asked for as before."""
-    mark = past.told.get("mark")
-    return mark != "" and mark == mark_of(work) and reference_in(past.told).same(reference_of(work.task))
+    mark, reference = past.told.get("mark"), reference_of(work.task)
+    if mark == "" or reference.belongs_to_object:  # nobody knows
+        return False
+    return mark == mark_of(work) and reference_in(past.told).same(reference)

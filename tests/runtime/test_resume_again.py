@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -304,3 +305,47 @@ def test_only_one_goes_on_with_a_run(bench: AgainAndAgain) -> None:
         assert all("is under way in this lab" in text or "has succeeded" in text for text in refused)
         assert resumed.result(BOUND) == 3  # type: ignore[attr-defined]  # it is a run
     assert done() == ["move 2", "look 2", "total", "off"]
+
+
+# What can't be told
+
+
+class Searcher:
+    """A method of one of these is no function that anybody finds again."""
+
+    def search(self, stage: Stage, place: int = 9) -> int:
+        common.world.crash("method")
+        return stage.move(place)
+
+
+@pytest.mark.parametrize("function", [Searcher().search, functools.partial(Searcher.search, Searcher(), place=3)])
+def test_a_method_of_an_object_is_not_taken_for_another_function(bench: AgainAndAgain, function: Any) -> None:
+    run = bench.crash(function, at="method")
+    with pytest.raises(ActorLabError, match=r"can't be found again, as nothing leads to this object"):
+        bench.resume(run, answers={"0": "redo"})
+
+
+def test_a_part_of_a_run_is_not_resumed_by_itself(bench: AgainAndAgain) -> None:
+    run = bench.crash(outer, at="after 2")
+    with pytest.raises(ConfigError, match=rf"is a part of {run}: resume that one"):
+        bench.resume(f"{run}/moves#2")
+
+
+@workflow
+def reordered(stage: Stage) -> int:
+    places = (3, 1, 2) if nights.longer else (1, 2, 3)
+    return tell([move(stage, place) for place in places])
+
+
+def test_what_was_under_way_is_asked_about_also_if_it_comes_after_others_now(bench: AgainAndAgain) -> None:
+    run = bench.crash(reordered, at="after 3")
+    nights.longer = True
+    with Lab(journal=bench.journal) as lab:
+        lab.add("stage", Stage)
+        resumed = lab.resume(run, changed=True)
+        while not lab.questions:
+            pass
+        assert "move was under way" in lab.questions[0].text
+        lab.questions[0].answer("redo")
+        assert resumed.result(BOUND) == 6
+    assert done() == ["move 3", "move 1", "move 2"]
