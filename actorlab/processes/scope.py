@@ -7,17 +7,18 @@ import pickle
 import time
 from _thread import get_ident
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from actorlab.body_kinds import BodyKind, constructed, progress_in
+from actorlab.body_kinds import BodyKind, constructed
 from actorlab.core.progress import PhaseProgress
-from actorlab.errors import AskDeadlock, Cancelled, ConfigError
+from actorlab.errors import Cancelled, ConfigError
 from actorlab.isolation.packing import pack
 from actorlab.kernel import FOREVER, Reply
+from actorlab.on_loop import LoopScope
 from actorlab.processes.runs import RemoteRun
+from actorlab.reporting import ReportingScope
 from actorlab.runtime import process_messages as ms
 from actorlab.runtime.process_packing import packed_function
-from actorlab.scope import Scope
 from actorlab.task import as_task
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncScope", "BodyScope"]
 
-INSTEAD: Final = "spawn(…) a plain function that does, and await its run"
 monotonic = time.monotonic
 
 
-class BodyScope(Scope):
+class BodyScope(ReportingScope):
     """One body: what it means is asked of its double in the lab; where nothing is to be asked, nothing is sent."""
 
     def __init__(self, inside: Inside, begin: ms.Begin) -> None:
@@ -157,38 +157,6 @@ class BodyScope(Scope):
         """Return the run of this body."""
         return self._run
 
-    def follow(self, generator: Any) -> Any:
-        """Run a generator to its end: each thing it yields is its progress, and a checkpoint."""
-        try:
-            report = next(generator)
-            while True:
-                try:
-                    self.report(report)
-                    self.checkpoint()
-                except BaseException as error:  # noqa: BLE001 - the generator's to clean up after
-                    report = generator.throw(error)
-                else:
-                    report = next(generator)
-        except StopIteration as end:
-            return end.value
-        finally:
-            generator.close()
-
-    def report(self, report: Any) -> None:
-        """Take what a generator yields as its progress.
-
-        Raises:
-            TypeError: it can't be read as one.
-
-        """
-        try:
-            told = progress_in(report)
-        except TypeError as error:
-            text = f"{self.name}: {error}"
-            raise TypeError(text) from None
-        if told is not None:
-            self.progress(*told)
-
     def forbid(self, what: str) -> NoReturn:
         """Refuse what only the lab's own process can do.
 
@@ -222,8 +190,10 @@ class BodyScope(Scope):
         """Allow to wait for a run."""
 
 
-class AsyncScope(BodyScope):
+class AsyncScope(LoopScope, BodyScope):
     """An asynchronous body, on an event loop of its own: cancelled by asyncio's own means, and never blocking."""
+
+    place = "in an asynchronous body"
 
     def __init__(self, inside: Inside, begin: ms.Begin) -> None:
         super().__init__(inside, begin)
@@ -320,36 +290,3 @@ class AsyncScope(BodyScope):
         """Refuse to wait for a run, unless it has ended."""
         if not run.done():
             self.refuse_to_block(f"{run.id}.result()", "await the run")
-
-    def wait(self, reply: Reply[Any], timeout: float = FOREVER) -> bool:
-        """Refuse to block, unless there is nothing to wait for."""
-        del timeout
-        if not reply.done():
-            self.refuse_to_block("a wait", "await what you wait for")
-        return True
-
-    def sleep(self, seconds: float) -> None:
-        """Refuse to block."""
-        del seconds
-        self.refuse_to_block("sleep(…)", "await asyncio.sleep(…)")
-
-    def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
-        """Refuse to wait for an answer, before anybody hears of it."""
-        if acknowledged is not None:
-            self.refuse_to_block("emit(…, acknowledged=…)", INSTEAD)
-        return super().emit(name, data, None)
-
-    def ask_operator(self, question: str, choices: tuple[str, ...], timeout: float | None) -> str:
-        """Refuse to block, before anybody is asked."""
-        del question, choices, timeout
-        self.refuse_to_block("ask_operator(…)", INSTEAD)
-
-    def refuse_to_block(self, what: str, instead: str) -> NoReturn:
-        """Raise for a verb that would block the loop.
-
-        Raises:
-            AskDeadlock: always.
-
-        """
-        text = f"{self.name} used {what} in an asynchronous body, where nothing may block: {instead}"
-        raise AskDeadlock(text)

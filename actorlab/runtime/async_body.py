@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import traceback
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.body_kinds import BodyKind, constructed
-from actorlab.errors import AskDeadlock, Cancelled, MailboxFull, repr_of
-from actorlab.kernel import FOREVER, Reply
+from actorlab.errors import Cancelled, MailboxFull, repr_of
 from actorlab.kernel.frames import frame_of
+from actorlab.on_loop import LoopScope
 from actorlab.runtime.body import Body
 from actorlab.runtime.listening import end_streams_async
 
@@ -23,10 +23,9 @@ __all__ = ["AsyncBody"]
 
 OWN: Final = "/actorlab/runtime/"
 """A coroutine's stack is shown without the frames of these files."""
-INSTEAD: Final = "spawn(…) a plain function that does, and await its run"
 
 
-class AsyncBody(Body):
+class AsyncBody(LoopScope, Body):
     """One execution of a coroutine or an asynchronous generator.
 
     A cancellation reaches it as asyncio's, at its next `await`. What would block raises, and names what to await.
@@ -78,44 +77,11 @@ class AsyncBody(Body):
 
     # -- what would block
 
-    def wait(self, reply: Reply[Any], timeout: float = FOREVER) -> bool:
-        """Refuse to block, unless there is nothing to wait for."""
-        del timeout
-        if not reply.done():
-            self.refuse_to_block("a wait", "await what you wait for")
-        return True
-
-    def sleep(self, seconds: float) -> None:
-        """Refuse to block."""
-        del seconds
-        self.refuse_to_block("sleep(…)", "await asyncio.sleep(…)")
-
-    def emit(self, name: str, data: Any, acknowledged: float | None) -> Any:
-        """Refuse to wait for an answer, before anybody hears of it."""
-        if acknowledged is not None:
-            self.refuse_to_block("emit(…, acknowledged=…)", INSTEAD)
-        return super().emit(name, data, None)
-
-    def ask_operator(self, question: str, choices: tuple[str, ...], timeout: float | None) -> str:
-        """Refuse to block, before anybody is asked."""
-        del question, choices, timeout
-        self.refuse_to_block("ask_operator(…)", INSTEAD)
-
     def result_of(self, run: Run[Any], timeout: float | None) -> None:
         """Refuse to block, unless the run has ended."""
         del timeout
         if not run.done():
             self.refuse_to_block(f"{run.id}.result()", "await the run")
-
-    def refuse_to_block(self, what: str, instead: str) -> NoReturn:
-        """Raise for a verb that would block the loop.
-
-        Raises:
-            AskDeadlock: always.
-
-        """
-        text = f"{self.name} used {what} on the lab's event loop, where nothing may block: {instead}"
-        raise AskDeadlock(text)
 
     # -- checkpoints
 

@@ -7,7 +7,6 @@ from _thread import get_ident
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from actorlab.body_kinds import progress_in
 from actorlab.core.progress import PhaseProgress
 from actorlab.data.rows import as_now
 from actorlab.errors import (
@@ -20,11 +19,11 @@ from actorlab.errors import (
 )
 from actorlab.kernel import FOREVER, Reply
 from actorlab.kernel.frames import stack_of
+from actorlab.reporting import ReportingScope
 from actorlab.runtime.calls import ask_held, call_held
 from actorlab.runtime.cycles import Awaited, waiting_for
 from actorlab.runtime.listening import end_streams
 from actorlab.runtime.run_tellings import answered, emitted, logged, put_question, told_progress
-from actorlab.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -119,7 +118,7 @@ class Hold:
         call.token = None
 
 
-class Body(Scope):
+class Body(ReportingScope):
     """One execution of a body, on one worker thread and the threads it starts.
 
     `alarm` is set once and for good; every thread of the body meets it at most once by a `Cancelled`, and always once
@@ -350,38 +349,6 @@ class Body(Scope):
     def present_run(self) -> Run[Any]:
         """Return its run."""
         return self.actor.run
-
-    def follow(self, generator: Any) -> Any:
-        """Run a generator to its end: each thing it yields is its progress, and a checkpoint."""
-        try:
-            report = next(generator)
-            while True:
-                try:
-                    self.report(report)
-                    self.checkpoint()
-                except BaseException as error:  # noqa: BLE001 - the generator's to clean up after
-                    report = generator.throw(error)
-                else:
-                    report = next(generator)
-        except StopIteration as end:
-            return end.value
-        finally:
-            generator.close()
-
-    def report(self, report: Any) -> None:
-        """Take what a generator yields as its progress.
-
-        Raises:
-            TypeError: it can't be read as one.
-
-        """
-        try:
-            told = progress_in(report)
-        except TypeError as error:
-            text = f"{self.name}: {error}"
-            raise TypeError(text) from None
-        if told is not None:
-            self.progress(*told)
 
     def stop(self) -> None:
         """End it, if there is a way other than its alarm; a thread has none."""
