@@ -251,7 +251,7 @@ class LabEnd:
         lab.workers.close()
         stay = lab.processes.close(max(LAST, until - monotonic()))
         lab.loop.close(max(0.1, min(1.0, until - monotonic())))
-        late = lab.workers.join(patience(until), but=lab.ask(self._abandoned_threads))
+        late = lab.workers.join(patience(until), given_up=lab.ask(self._abandoned_threads))
         lab.ask(lab.lab_actor.close)
         down = monotonic() + max(LAST, min(CLOSING, until - monotonic()))
         for cell in list(lab.cells.values()):
@@ -287,7 +287,7 @@ class LabEnd:
             self._lab.book.end(actor)
 
     def _abandoned_threads(self) -> frozenset[int]:
-        """Return the threads of the bodies that were given up: nobody waits for them; for the deciding thread."""
+        """Return the threads of the bodies that were given up: they have had their time; for the deciding thread."""
         return frozenset([body.thread for run in self._lab.book.runs for body in run.supervisor.bodies.values()])
 
     def _look(self, late: list[threading.Thread]) -> LeftBehind:

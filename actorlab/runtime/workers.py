@@ -33,6 +33,10 @@ KEPT: Final = 8
 IDLE: Final = 30.0
 
 
+MOMENT: Final = 0.1
+"""So many seconds threads have to end that were given up: they may be about to."""
+
+
 class Workers:
     """Warm threads on one shared queue.
 
@@ -137,13 +141,14 @@ class Workers:
         for job in left:
             self._start_late(job)
 
-    def join(self, timeout: float, but: Container[int | None] = ()) -> list[threading.Thread]:
-        """Wait for threads to end, not for those named in `but`, and return all that still work."""
+    def join(self, timeout: float, given_up: Container[int | None] = ()) -> list[threading.Thread]:
+        """Wait for threads to end, only a moment for those that were given up, and return all that still work."""
         me = threading.current_thread()  # a callback may close the lab
-        until = monotonic() + timeout
+        began = monotonic()
         for thread in list(self._threads):
-            if thread is not me and thread.ident not in but:
-                thread.join(max(0.0, until - monotonic()))
+            if thread is not me:
+                patience = min(timeout, MOMENT) if thread.ident in given_up else timeout
+                thread.join(max(0.0, began + patience - monotonic()))
         return [thread for thread in list(self._threads) if thread.is_alive() and thread is not me]
 
     def _look(self, _: Any) -> None:
