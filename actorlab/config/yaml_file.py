@@ -17,6 +17,8 @@ __all__ = ["KINDS", "Reference", "plain_text", "read_yaml", "yaml_value"]
 
 KINDS: Final = ("secret", "env", "file")
 """The tags of references: ``!secret NAME``, ``!env NAME``, ``!file path``."""
+UNREADABLE: Final = (YAMLError, ValueError, TypeError, RecursionError)
+"""What the reader raises: of its own, and for a number or a date that is none, a list as a key, a thousand brackets."""
 
 
 class Reference(NamedTuple):
@@ -38,7 +40,7 @@ def read_yaml(path: Path, order: int = 0) -> Source:
     except OSError as error:
         message = f"{path} can't be read: {error.strerror}"
         raise ConfigError(message) from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(unreadable(path, error)) from error
     if not issubclass(type(root), CommentedMap):
         message = f"{path}:1: a lab's file begins with a key, such as devices:"
@@ -61,7 +63,9 @@ def yaml_value(text: str) -> Any:
         known: Any = error
         message = f"this is no YAML: {known.problem}; put quotes around a text with special characters"
         raise ValueError(message) from error
-    except YAMLError as error:
+    except UnknownTagError:
+        raise
+    except UNREADABLE as error:
         message = "this is no YAML"
         raise ValueError(message) from error
 
@@ -105,7 +109,7 @@ def plain(node: Any, place: Location, lines: dict[Location, int]) -> Any:
         refuse_tag(node.tag.value, lines.get(place, 1))
     if issubclass(type(node), CommentedMap):
         for key in node:
-            own = key in node.lc.data  # what comes from an anchor (<<) stands elsewhere
+            own = key in (node.lc.data or ())  # what comes from an anchor (<<) stands elsewhere
             lines[*place, key] = node.lc.key(key)[0] + 1 if own else lines.get(place, 1)
         return {key: plain(value, (*place, key), lines) for key, value in node.items()}
     if issubclass(type(node), CommentedSeq):

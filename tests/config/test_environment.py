@@ -98,6 +98,8 @@ def test_a_variable_can_add_a_device(read: Any) -> None:
         ("DEVICES__OVEN__ADDRESS", "bench:oven", "devices.oven needs the key 'class'"),
         ("DEVICES__LASER__ADDRESS", "[x", "this is no YAML: expected ',' or ']'"),
         ("DEVICES__LASER__ADDRESS", "!secrt x", "the tag !secrt means nothing here"),
+        ("LIMITS", "!!int x", "this is no YAML"),
+        ("LIMITS", "!!omap [a: b]", "limits.a: input should be a valid integer"),
         ("DEVICES____ADDRESS", "x", "between __ and __ there has to be a key"),
         ("DEVICES__POWER_METER__ARGS__0", "x", "devices.Power meter.args is a list: set it as a whole"),
         ("INCLUDE", "x.yaml", "files are included by files only"),
