@@ -7,13 +7,16 @@ import json
 import os
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from actorlab.errors import JournalError, JournalInUse
 
-__all__ = ["FileLock", "Holder", "holder_of", "in_use", "network_file_system"]
+__all__ = ["SERVER_LOCK", "FileLock", "Holder", "holder_of", "in_use", "network_file_system"]
 
+SERVER_LOCK: Final = zlib.crc32(b"actorlab journal") - (1 << 31)
+"""The number of the lock on a server, which needs a signed one."""
 TRIES: Final = 20
 PAUSE: Final = 0.02
 """Who only looks whether somebody holds the lock, holds it for a moment himself."""

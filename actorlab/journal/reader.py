@@ -19,7 +19,7 @@ from actorlab.journal.chunks import Recorded, joined, rows_from
 from actorlab.journal.database import Database, begin_or_check, place_of
 from actorlab.journal.event_chunks import events_from
 from actorlab.journal.kept_rows import KeptRows
-from actorlab.journal.lock import Holder, held, holder_of
+from actorlab.journal.lock import SERVER_LOCK, Holder, held, holder_of
 from actorlab.journal.opening import Opening, opening_from, user
 
 __all__ = ["Durations", "JournalReader", "KeptDevice", "KeptEvent", "KeptRows", "KeptRun", "Recorded"]
@@ -43,6 +43,12 @@ def check_version(database: Database) -> None:
 
 TAG: Final = '"$":'
 """Stands in a text that isn't plain JSON all through."""
+SERVER_LOCKS: Final = sa.text(
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND classid::bigint = :lock AND objid::bigint = (hashtext(current_schema())::bigint & 4294967295)"
+).bindparams(lock=SERVER_LOCK % (1 << 32))
+"""Who holds the lock on a server: one that has crashed doesn't any more."""
 BLOB: Final = '"$":"blob"'
 """Stands in a text that names large values."""
 
@@ -284,7 +290,9 @@ class JournalReader:
             lock = path.with_name(path.name + ".lock")
             return holder_of(lock) if held(lock) else None
         last = self.openings()[-1:]
-        return last[0].holder if last and not last[0].clean else None
+        if not last or last[0].clean or not self._all(SERVER_LOCKS):
+            return None
+        return last[0].holder
 
     def ask(self, kind: str, payload: Any = None, *, timeout: float = 10.0) -> Any:
         """Ask the lab that writes the journal for something, and return its answer.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,7 +20,7 @@ from actorlab.journal.chunks import merged, rows_chunk
 from actorlab.journal.database import Database, clear
 from actorlab.journal.event_chunks import Encoder
 from actorlab.journal.group import Group
-from actorlab.journal.lock import in_use
+from actorlab.journal.lock import SERVER_LOCK, in_use
 from actorlab.journal.opening import Opening, opening_from
 
 __all__ = ["Store"]
@@ -35,7 +34,6 @@ FEW: Final = 64
 TOGETHER: Final = 256
 """So many small chunks of a run are put together."""
 ROW_COLUMNS: Final = ("run", "first", "last", "count", "columns", "data")
-LOCK: Final = zlib.crc32(b"actorlab journal")
 
 
 class Store:
@@ -92,7 +90,7 @@ class Store:
 
         """
         lock = sa.text("SELECT pg_try_advisory_lock(:lock, hashtext(current_schema()))")
-        got = connection.scalar(lock, {"lock": LOCK - (1 << 31)})
+        got = connection.scalar(lock, {"lock": SERVER_LOCK})
         last = last_opening(connection)
         connection.commit()  # which ends a transaction, and not the lock
         if not got or (self.opening.id and last is not None and last.id != self.opening.id):

@@ -106,6 +106,11 @@ def test_a_killed_writer_leaves_the_server_what_it_said_and_frees_its_lock(serve
         writer.kill()
         lines += [line for line in writer.stdout if line.endswith("\n")]
     last = int(lines[-1])
+    with JournalReader.open(url) as reader:
+        until = time.monotonic() + 5
+        while (owner := reader.owner()) is not None and time.monotonic() < until:
+            threading.Event().wait(0.05)
+        assert owner is None, "who has crashed has it no more"
     with opened_soon(url) as journal, JournalReader.open(url) as reader:
         assert journal.previous is not None
         assert not journal.previous.clean
