@@ -130,9 +130,7 @@ def make_importable(run: KeptRun) -> None:
     if "." in name:
         sys.path.insert(0, str(file.resolve().parents[name.count(".")]))
         return
-    module = load_module(file)
-    if name != "__main__":
-        sys.modules.setdefault(name, module)
+    load_module(file)
 
 
 # -- in a lab that runs elsewhere

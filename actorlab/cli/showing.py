@@ -253,8 +253,9 @@ def source_text(file: str, source: Mapping[str, Any] | None) -> str:
     if not source or not source.get("sha256"):
         return file
     git: dict[str, Any] = source.get("git") or {}
-    said = ", ".join(f"{name} {value}" for name, value in git.items())
-    return f"{file}, sha256 {source['sha256'][:12]}{f', git: {said}' if said else ''}"
+    changed = " with changes that aren't committed" if git.get("dirty") else ""
+    commit = f", git commit {git['commit'][:12]}{changed}" if git.get("commit") else ""
+    return f"{file}, sha256 {source['sha256'][:12]}{commit}"
 
 
 def device_text(item: tuple[str, Mapping[str, Any]]) -> Text:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from actorlab import Lab, query, record, task, workflow
+from actorlab import Lab, query, record, spawn, task, workflow
 from actorlab.data import load
 from actorlab.journal import Journal, JournalReader
 
@@ -57,6 +57,16 @@ def judge(points: int) -> None:
 @workflow
 def night(stage: Stage, points: int) -> None:
     judge(scan(stage, points))
+
+
+@workflow
+def week(stage: Stage) -> None:
+    night(stage, 2)
+
+
+@task
+def alone(stage: Stage) -> int:
+    return spawn(scan, stage, 1).result()
 
 
 @pytest.fixture
@@ -151,6 +161,26 @@ def test_show_tells_all_that_is_known_of_a_run(actorlab: Command, journal: Path)
     assert "raise RuntimeError(text) from error" in told, "the traceback"
     assert "ValueError: invalid literal for int() with base 10: 'no number'" in told, "the cause"
     assert f"source {Path(__file__)}, sha256" in text
+
+
+def test_show_has_the_runs_inside_a_run_in_its_tree(actorlab: Command, tmp_path: Path) -> None:
+    with Lab(journal=tmp_path / "journal.db", durable=False) as lab:
+        stage = lab.add("stage", Stage)
+        assert lab.start(week, stage).exception() is not None
+        lab.run(alone, stage)
+    told = lines(actorlab("show", "week#1"))
+    begin = told.index("steps") + 1
+    assert [line.split(" 0.0 s")[0] for line in told[begin : begin + 3]] == [
+        "└─ ✘ 0 night failed",
+        "├─ ✔ 0 scan",
+        "└─ ✘ 1 judge failed",
+    ]
+    assert any(line.startswith("error in judge (step 1 of week#1/night#2)") for line in told)
+    parent = json.loads(actorlab("show", "alone#3", "--json").stdout)
+    assert [child["name"] for child in parent["children"]] == ["scan"]
+    assert "└─ ✔ scan#4" in "\n".join(lines(actorlab("show", "alone#3")))
+    assert "scan#4" in actorlab("runs", "--all").stdout
+    assert "scan#4" not in actorlab("runs").stdout
 
 
 def test_show_as_json_has_the_same(actorlab: Command, journal: Path) -> None:
