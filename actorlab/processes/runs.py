@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actorlab.core.run_state import RunState
     from actorlab.processes.inside import Inside
     from actorlab.runtime.notes import Progress
+    from actorlab.runtime.reason import Reason
 
 __all__ = ["RemoteRun"]
 
@@ -57,9 +58,9 @@ class RemoteRun(Run[R]):
         return progress
 
     @property
-    def reasons(self) -> tuple[str, ...]:
+    def reasons(self) -> tuple[Reason, ...]:
         """Say in words why the run waits, retries, pauses or ended as it did."""
-        reasons: tuple[str, ...] = self._ask("reasons")
+        reasons: tuple[Reason, ...] = self._ask("reasons")
         return reasons
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.core.lease_table import BlockerKind, LeaseTable, Request
 from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable, LeaseTimeout
 from actorlab.runtime.cell import NOBODY, Cell, DeviceState
+from actorlab.runtime.reason import Reason, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
 
 __all__ = ["Leases", "in_words"]
+
+WHY: Final[dict[BlockerKind, Why]] = {
+    BlockerKind.HELD: "held",
+    BlockerKind.RESERVED: "reserved",
+    BlockerKind.UNAVAILABLE: "unavailable",
+    BlockerKind.SLOTS: "slots",
+    BlockerKind.KEY: "key",
+    BlockerKind.LAB: "lab",
+}
 
 monotonic = time.monotonic
 
@@ -196,7 +206,7 @@ class Leases:
         cell.entitle(token)
         cell.holder = holder
 
-    def reasons(self, holder: str) -> tuple[str, ...]:
+    def reasons(self, holder: str) -> tuple[Reason, ...]:
         """Say in words what a waiting request waits for."""
         blockers = self._table.blockers(holder) if holder in self._waiting else ()
         return tuple(in_words(holder, blocker) for blocker in blockers)
@@ -225,7 +235,12 @@ ENDLESS: Final = {
 }
 
 
-def in_words(holder: str, blocker: Blocker) -> str:
+def in_words(holder: str, blocker: Blocker) -> Reason:
+    """Write one reason for waiting as a sentence, with its parts."""
+    return Reason(sentence(holder, blocker), WHY[blocker.kind], holder, blocker.resource, blocker.by)
+
+
+def sentence(holder: str, blocker: Blocker) -> str:
     """Write one reason for waiting as a sentence."""
     who = ", ".join(blocker.by)
     match blocker.kind:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from actorlab.core.lease_table import Granted
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.reason import Reason
     from actorlab.runtime.run_actor import RunActor
 
 __all__ = ["Loans"]
@@ -50,7 +51,7 @@ class Loans:
                 self._write(cell, self._lender.token_of(cell), self._lender.id)
         self._grant(granted)
 
-    def reasons(self, child: RunActor) -> tuple[str, ...]:
+    def reasons(self, child: RunActor) -> tuple[Reason, ...]:
         """Say in words what a child waits for."""
         if child.id not in self._waiting:
             return ()

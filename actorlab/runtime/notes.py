@@ -9,6 +9,7 @@ from actorlab.core.progress import weighed
 from actorlab.core.run_state import RunState
 from actorlab.errors import repr_of
 from actorlab.runtime.bounds import seconds_to_end
+from actorlab.runtime.reason import Reason
 
 if TYPE_CHECKING:
     from actorlab.options import When
@@ -130,7 +131,7 @@ def weight_of(work: Work) -> float | None:
     return takes[1] if isinstance(takes, tuple) else takes
 
 
-def reasons_of(actor: RunActor) -> tuple[str, ...]:
+def reasons_of(actor: RunActor) -> tuple[Reason, ...]:
     """Say why a run doesn't simply run; for the deciding thread."""
     core = actor.core
     match core.state:
@@ -139,24 +140,25 @@ def reasons_of(actor: RunActor) -> tuple[str, ...]:
         case S.RETRYING:
             return retry_reasons(actor)
         case S.PAUSING | S.PAUSED:
-            return (f"{actor.id} is {core.state}: {core.pause_reason}",)
+            return (Reason(f"{actor.id} is {core.state}: {core.pause_reason}", "paused", actor.id),)
         case S.RUNNING:
             units = [unit for unit in actor.units.values() if not unit.done()]
-            waits = [body.waits_for for body in actor.bodies.values() if body.waits_for]
+            waits = [Reason(body.waits_for, "worker", actor.id) for body in actor.bodies.values() if body.waits_for]
             return (*waits, *(reason for unit in units for reason in reasons_of(unit.supervisor)))
         case S.CANCELLING:
             left = max(0.0, actor.notes.stopped + seconds_to_end(actor) - monotonic())
-            return (f"{actor.id} is {core.state}: {core.reason or 'it ends'}; it has ended within {left:.1f} s",)
+            text = f"{actor.id} is {core.state}: {core.reason or 'it ends'}; it has ended within {left:.1f} s"
+            return (Reason(text, "cancelling", actor.id),)
         case _:
-            return (f"{actor.id} is {core.state}: {core.reason}",) if core.reason else ()
+            return (Reason(f"{actor.id} is {core.state}: {core.reason}", "ended", actor.id),) if core.reason else ()
 
 
-def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
+def waiting_reasons(actor: RunActor) -> tuple[Reason, ...]:
     """Say why a run hasn't begun."""
     if actor.notes.waits_for:
-        return (f"{actor.id} waits for {actor.notes.waits_for}",)
+        return (Reason(f"{actor.id} waits for {actor.notes.waits_for}", "operator", actor.id),)
     if actor.notes.waits_until is not None:
-        return (f"{actor.id} doesn't begin before {actor.notes.waits_until}",)
+        return (Reason(f"{actor.id} doesn't begin before {actor.notes.waits_until}", "not_before", actor.id),)
     if actor.borrows and actor.parent is not None:
         reasons = actor.parent.loan_reasons(actor)
         if reasons or not actor.leased:
@@ -164,9 +166,9 @@ def waiting_reasons(actor: RunActor) -> tuple[str, ...]:
     return actor.lab.lab_actor.leases.reasons(actor.id)
 
 
-def retry_reasons(actor: RunActor) -> tuple[str, ...]:
+def retry_reasons(actor: RunActor) -> tuple[Reason, ...]:
     """Say why a run is to be tried again, and for what it waits until then."""
     last = repr_of(actor.core.errors[-1][1]) if actor.core.errors else "a failure"
     devices = actor.notes.retry_waits.get(0, "")
     wait = f", when its delay is over and {devices} serve{'s' if ',' not in devices else ''}" if devices else ""
-    return (f"{actor.id} will be tried again{wait}, after {last}",)
+    return (Reason(f"{actor.id} will be tried again{wait}, after {last}", "retry", actor.id, devices),)

@@ -116,7 +116,7 @@ def set_parameters(lab: Lab, asker: str, run: str, values: dict[str, Any]) -> di
 def why(lab: Lab, asker: str, run: str) -> list[str]:
     """Say why a run doesn't simply run."""
     del asker
-    return list(lab.get(run).reasons)
+    return [str(reason) for reason in lab.get(run).reasons]
 
 
 def questions(lab: Lab, asker: str) -> list[dict[str, Any]]:

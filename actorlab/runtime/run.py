@@ -23,6 +23,7 @@ from actorlab.scope import PLAIN, current
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from actorlab.runtime.reason import Reason
     from actorlab.runtime.run_actor import RunActor
 
 __all__ = ["Progress", "Run", "StepView", "Steps"]
@@ -81,8 +82,11 @@ class Run(Generic[R]):
         return eta(self)
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""
+    def reasons(self) -> tuple[Reason, ...]:
+        """Say why the run waits, retries, pauses or ended as it did; nothing if it simply runs.
+
+        Each reason is a sentence, and has the same as data: `kind`, `run`, `resource`, `by`.
+        """
         return self.supervisor.lab.ask(lambda: reasons_of(self.supervisor))
 
     @property

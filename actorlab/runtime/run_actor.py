@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.per_call import PerCall
+    from actorlab.runtime.reason import Reason
 
 __all__ = ["NOTHING", "ONE", "RunActor"]
 
@@ -658,7 +659,7 @@ class RunActor(Actor):
                 return hold
         return self.lease
 
-    def loan_reasons(self, child: RunActor) -> tuple[str, ...]:
+    def loan_reasons(self, child: RunActor) -> tuple[Reason, ...]:
         """Say why a child waits for a device that this run holds."""
         return () if self.loans is None else self.loans.reasons(child)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from actorlab.body_kinds import AsyncYielding, Awaiting, Runs, Yielding
     from actorlab.core.supervision import Strategy
+    from actorlab.runtime.reason import Reason
     from actorlab.runtime.run import Run
     from actorlab.runtime.services import Group, Served, Services
 
@@ -49,7 +50,7 @@ class ServiceStatus:
     retry_in: float | None
     last_error: str
     last_traceback: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 class Service(Generic[R]):

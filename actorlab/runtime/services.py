@@ -60,6 +60,7 @@ from actorlab.core.service_group import (
 )
 from actorlab.errors import ConfigError, NotLeased
 from actorlab.kernel import Reply
+from actorlab.runtime.reason import Reason
 from actorlab.runtime.running import guarded
 from actorlab.runtime.service import Service, ServiceGroup
 from actorlab.runtime.service_run import ServiceRun
@@ -212,13 +213,16 @@ class Services:
         if refused:
             raise ConfigError(refused[0])
 
-    def reasons(self, served: Served) -> tuple[str, ...]:
+    def reasons(self, served: Served) -> tuple[Reason, ...]:
         """Say what a life that has begun waits for."""
         if served.lives and not served.lives[-1].done():
             return served.lives[-1].reasons
         if served.awaits_devices:
-            waits = [f"{cell.name}, which is {cell.state}" for cell in self._cells(served) if cell.state not in READY]
-            return tuple(f"{served.name} waits for {what}" for what in waits)
+            waits = [(cell.name, cell.state) for cell in self._cells(served) if cell.state not in READY]
+            return tuple(
+                Reason(f"{served.name} waits for {name}, which is {state}", "unavailable", served.name, name)
+                for name, state in waits
+            )
         return ()
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable
@@ -73,7 +74,10 @@ def test_a_queued_run_touches_nothing_and_says_who_it_waits_for(lab: Lab, gate: 
     holder = lab.start(hold, lamp, gate)
     gate.reached()
     queued = lab.start(light, lamp, 3)
-    assert queued.reasons == (f"{queued.id} waits for lamp, held by {holder.id}",)
+    (reason,) = queued.reasons
+    assert reason == f"{queued.id} waits for lamp, held by {holder.id}"
+    assert (reason.kind, reason.run, reason.resource, reason.by) == ("held", queued.id, "lamp", (holder.id,))
+    assert copy.copy(reason).data == reason.data  # as it is pickled
     assert queued.state is RunState.WAITING
     assert log == []
     gate.open()
