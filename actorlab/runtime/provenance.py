@@ -6,12 +6,13 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.data.surroundings import git_state
 from actorlab.driving.travel import Stays
-from actorlab.errors import ActorLabError, text_of
+from actorlab.errors import ActorLabError, DeviceFault, text_of
 from actorlab.journal import freeze
 from actorlab.runtime.calls import ask_outside
 
@@ -43,6 +44,8 @@ class Provenance:
         self._sources: dict[str, float] = {}
         self._queries: dict[tuple[str, type], dict[str, Member]] = {}
         """What can be asked of each device."""
+        self._refused: dict[tuple[str, type], dict[str, str]] = {}
+        """Which questions a device has failed at: it isn't asked these again, as a run shall not suffer from them."""
 
     # -- sources
 
@@ -71,20 +74,38 @@ class Provenance:
         told = dict(self._answers(actor.cells))
         actor.notes.devices = told
         self._append(actor.id, "devices", freeze(told, lenient=True), monotonic())
-        return actor.looked, pause
+        return partial(self._begin, actor), pause
+
+    def _begin(self, actor: RunActor, pause: str) -> None:
+        """Have a run begin when what it has asked its devices has done them no harm, or they won't serve any more."""
+        self._lab.lab_actor.lives.when_ready(actor.cells, lambda _: actor.looked(pause))
 
     def _answers(self, cells: list[Cell]) -> Iterator[tuple[str, dict[str, Any]]]:
         until = monotonic() + PATIENCE
         asked = [(cell, self._ask(cell)) for cell in cells]
         for cell, replies in asked:
             told: dict[str, Any] = {"class": f"{cell.cls.__module__}:{cell.cls.__qualname__}"}
-            told["settings"] = {name: answer_of(reply, until) for name, reply in replies.items()}
+            settings = told["settings"] = dict[str, Any]()
+            refused = self._refused.setdefault((cell.name, cell.cls), {})
+            on_time = True
+            for name, reply in replies.items():
+                try:
+                    settings[name] = answer_of(reply, until)
+                except NoAnswer as no:
+                    settings[name] = {"error": str(no)}
+                    if no.fault or on_time:  # the first that takes too long holds up the others
+                        refused[name] = str(no)
+                    on_time = on_time and no.fault
             yield cell.name, told
 
     def _ask(self, cell: Cell) -> dict[str, Reply[Any] | str]:
-        """Put all questions to a device at once."""
+        """Put all questions to a device at once, but for those that it has failed at."""
         replies: dict[str, Reply[Any] | str] = {}
+        refused = self._refused.get((cell.name, cell.cls), {})
         for name, member in self._queries_of(cell).items():
+            if name in refused:
+                replies[name] = f"not asked again: {refused[name]}"
+                continue
             try:
                 replies[name] = ask_outside(cell, member, (), {})
             except ActorLabError as error:
@@ -111,14 +132,30 @@ def member_of(cell: Cell, name: str, told: dict[str, Any]) -> Member | None:
     return None
 
 
+class NoAnswer(Exception):
+    """A device took too long to answer, or has failed by a question."""
+
+    def __init__(self, text: str, *, fault: bool) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
 def answer_of(reply: Reply[Any] | str, until: float) -> Any:
-    """Return what a device has said, or why it hasn't."""
+    """Return what a device has said, or why it hasn't.
+
+    Raises:
+        NoAnswer: it took too long, or has failed by this.
+
+    """
     if isinstance(reply, str):
         return {"error": reply}
     if not reply.wait(max(0.0, until - monotonic())):
         reply.cancel()
-        return {"error": f"no answer within {PATIENCE:g} s"}
+        text = f"no answer within {PATIENCE:g} s"
+        raise NoAnswer(text, fault=False)
     error = reply.exception(0)
+    if isinstance(error, DeviceFault):
+        raise NoAnswer(text_of(error), fault=True) from error
     if error is not None:
         return {"error": text_of(error)}
     value = reply.outcome()

@@ -365,6 +365,7 @@ class RunActor(Actor):
     def granted(self, pause: str | None = None) -> None:
         """Hear that the lease is there, and maybe why the run has to begin paused."""
         if self.journal is not None and self.cells and not self.borrows and not self.service:
+            self.notes.waits_for = "what its devices say of themselves"
             look = self.journal.provenance.look_at_devices
             self.lab.workers.put(partial(look, self, pause or ""))
         else:
@@ -372,6 +373,7 @@ class RunActor(Actor):
 
     def looked(self, pause: str) -> None:
         """Begin, as the devices have said how they stand."""
+        self.notes.waits_for = ""
         self.on(ev.Granted(pause))
 
     def refused(self, error: BaseException) -> None:
@@ -383,7 +385,7 @@ class RunActor(Actor):
         self.on(ev.Released())
 
     def _lease_timeout(self, _: Any) -> None:
-        if self.core.state is S.WAITING:
+        if self.core.state is S.WAITING and not self.notes.waits_for:
             reasons = "; ".join(reasons_of(self)) or f"{self.id} waited for its lease"
             text = f"{reasons}; it gave up after {self.options.lease_timeout:g} s"
             self.on(ev.Refused(LeaseTimeout(text)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actorlab import Device, Lab, RunCancelled, RunState, query, spawn
+from actorlab import Device, Lab, RunCancelled, RunState, query, spawn, task
 from actorlab.journal import JournalReader
 
 BOUND = 10
@@ -138,3 +138,49 @@ def test_a_lab_without_a_journal_asks_nothing() -> None:
         run = lab.start(brighten, lab.add("laser", Laser))
         run.result(BOUND)
         assert run.provenance == {}
+
+
+class Faulty(Laser):
+    """A device one of whose queries costs it its connection."""
+
+    @query
+    def temperature(self) -> float:
+        text = "no answer from the sensor"
+        raise ConnectionError(text)
+
+
+def test_a_query_by_which_a_device_fails_costs_no_run_and_is_not_asked_again(where: Path) -> None:
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Faulty)
+        runs = [lab.start(brighten, laser) for _ in range(3)]
+        for run in runs:
+            run.result(BOUND)
+        assert lab.status()["laser"].restarts == 1
+    first, *_, last = [run.provenance["laser"]["settings"]["temperature"]["error"] for run in runs]
+    assert "no answer from the sensor" in first
+    assert last.startswith("not asked again: DeviceFault")
+
+
+def test_a_query_that_takes_too_long_holds_up_only_one_run(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorlab.runtime.provenance.PATIENCE", 0.1)
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Slow)
+        runs = [lab.start(brighten, laser) for _ in range(2)]
+        for run in runs:
+            run.result(BOUND)
+    settings = runs[-1].provenance["laser"]["settings"]
+    assert settings["never"] == {"error": "not asked again: no answer within 0.1 s"}
+    assert {name for name, told in settings.items() if isinstance(told, dict)} == {"never", "broken"}
+
+
+def test_who_has_the_lease_does_not_miss_it_while_its_devices_are_asked(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorlab.runtime.provenance.PATIENCE", 0.5)
+    asked.clear()
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Slow)
+        run = lab.start(task(lease_timeout=0.1)(brighten), laser)
+        assert asked.wait(BOUND)
+        assert any("waits for what its devices say of themselves" in reason for reason in run.reasons)
+        run.result(BOUND)
