@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 from typing import Final
 
+from rich.console import Console
+
 from actorlab.cli.places import journal_there
 from actorlab.core.run_state import RunState
 from actorlab.errors import ConfigError, JournalError
 from actorlab.journal import JournalReader, KeptRun
 from actorlab.runtime.history import only_ours
 
-__all__ = ["find_run", "moment_in_words", "opened_journal", "since_when", "state_named"]
+__all__ = ["find_run", "moment_in_words", "opened_journal", "since_when", "state_named", "wide_console"]
 
+ENDLESS: Final = 10_000
 LATEST: Final = 5
 LOOKED_AT: Final = 2000
 """Among so many of the latest runs is looked for one whose id is close to what was typed."""
@@ -91,6 +94,12 @@ def since_when(text: str, now: float) -> float:
             f"--since {text}: say how long ago, as in 90s, 30min, 2h, 3d, 1w, or a date: 2026-11-20, 2026-11-20T18:30"
         )
         raise ConfigError(message) from error
+
+
+def wide_console() -> Console:
+    """Return a console whose lines are never broken where no terminal shows them: others read them line by line."""
+    console = Console(soft_wrap=True, highlight=False)
+    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=ENDLESS)
 
 
 def moment_in_words(at: float | None) -> str:

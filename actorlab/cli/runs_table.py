@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actorlab.cli.kept import moment_in_words, since_when, state_named
+from actorlab.cli.kept import moment_in_words, since_when, state_named, wide_console
 from actorlab.cli.live import LOOKS, seconds_in_words
 from actorlab.core.run_state import RunState
 from actorlab.journal import JournalReader, KeptRun
 
 __all__ = ["Wanted", "list_runs"]
 
+TITLES: Final = ("run", "state", "asked", "took", "what it is, or what went wrong")
 ERROR: Final = 100
 """So much of an error stands in the list."""
 
@@ -49,7 +49,7 @@ def list_runs(reader: JournalReader, wanted: Wanted, *, as_json: bool) -> int:
         for run in shown:
             print(to_json(run_as_data(run)).decode())  # noqa: T201 - a command line prints
         return 0
-    console = Console(soft_wrap=True, highlight=False)
+    console = wide_console()
     if not shown:
         console.print("there are no such runs" if any((wanted.states, wanted.since, wanted.name)) else "no runs yet")
         return 0
@@ -65,21 +65,29 @@ def run_as_data(run: KeptRun) -> dict[str, Any]:
 
 
 def table_of(runs: Sequence[KeptRun], now: float) -> Table:
-    """Return the list as a table."""
+    """Return the list as a table; where the window is narrow, what went wrong gives way."""
+    rows = [row_of(run, now) for run in runs]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("run", "state", "asked", "took", "what it is, or what went wrong"):
-        table.add_column(title, overflow="fold", justify="right" if title == "took" else "left")
-    for run in runs:
-        sign, style = LOOKS[RunState(run.state)]
-        remark = run.error if run.error and run.state != RunState.SUCCEEDED else run.task or run.kind
-        table.add_row(
-            run.id,
-            Text(f"{sign} {run.state}", style),
-            moment_in_words(run.created),
-            took(run, now),
-            Text(remark if len(remark) <= ERROR else f"{remark[: ERROR - 1]}…", "dim" if remark != run.error else ""),
-        )
+    for place, title in enumerate(TITLES):
+        width = None if title == TITLES[-1] else max(len(title), *(len(row[place]) for row in rows))
+        table.add_column(title, no_wrap=True, min_width=width, justify="right" if title == "took" else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def row_of(run: KeptRun, now: float) -> tuple[Text, ...]:
+    """Return the line of a run."""
+    sign, style = LOOKS[RunState(run.state)]
+    wrong = run.error if run.error and run.state != RunState.SUCCEEDED else ""
+    remark = wrong or run.task or run.kind
+    return (
+        Text(run.id),
+        Text(f"{sign} {run.state}", style),
+        Text(moment_in_words(run.created)),
+        Text(took(run, now)),
+        Text(remark if len(remark) <= ERROR else f"{remark[: ERROR - 1]}…", "" if wrong else "dim"),
+    )
 
 
 def took(run: KeptRun, now: float) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import to_json
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actorlab.cli.kept import moment_in_words
+from actorlab.cli.kept import moment_in_words, wide_console
 from actorlab.cli.live import LOOKS, seconds_in_words
 from actorlab.cli.runs_table import took
 from actorlab.cli.telling import paragraphs, shortened
@@ -49,7 +48,7 @@ def show_run(reader: JournalReader, run: KeptRun, output: Path | None, *, as_jso
     if as_json:
         print(to_json(facts.as_data(), fallback=readable, inf_nan_mode="null").decode())  # noqa: T201 - as above
         return 0
-    console = Console(soft_wrap=True, highlight=False)
+    console = wide_console()
     for part in facts.parts(time.time()):
         console.print(part)
     return 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +21,7 @@ from actorlab.data import load
 from actorlab.journal import Journal, JournalReader
 
 Command = Callable[..., Result]
+COMMAND = (sys.executable, "-m", "actorlab.cli.main")
 Start = Callable[..., AbstractContextManager[Any]]
 
 
@@ -94,6 +99,27 @@ def test_runs_lists_the_latest_first(actorlab: Command, journal: Path) -> None:
     assert [line.split()[0] for line in told] == ["sum#3", "night#2", "scan#1"]
     assert "✘ failed" in told[1]
     assert told[1].endswith("RuntimeError: 4 points are too few")
+
+
+def test_what_is_piped_is_never_broken_into_lines(tmp_path: Path) -> None:
+    text = "a name as long as nobody would give one to a run of his own free will " * 3
+    with Journal.open(tmp_path / "journal.db") as journal:
+        journal.append("x#1", "run", {"name": "x", "kind": "task", "task": text}, 0.0)
+    told = subprocess.run([*COMMAND, "show", "x#1"], capture_output=True, text=True, check=True, timeout=30)
+    assert any(text.strip() in line for line in told.stdout.splitlines())
+
+
+def test_in_a_narrow_window_what_went_wrong_gives_way(journal: Path) -> None:
+    mine, its = pty.openpty()
+    command = [*COMMAND, "runs", "--journal", str(journal)]
+    environment = {**os.environ, "TERM": "dumb"}  # which is 80 characters wide
+    subprocess.run(command, env=environment, stdout=its, check=True, timeout=30)
+    os.close(its)
+    told = os.read(mine, 100_000).decode()
+    os.close(mine)
+    (failed,) = [line.strip() for line in told.splitlines() if line.startswith("night#2")]
+    assert "✘ failed" in failed
+    assert failed.endswith("…")
 
 
 @pytest.mark.parametrize(
