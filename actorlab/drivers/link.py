@@ -35,7 +35,7 @@ from pyvisa.resources import MessageBasedResource
 from actorlab.drivers.interruptible import READABLE, InterruptibleWait, Line, Port
 from actorlab.drivers.terminal import Terminal
 
-__all__ = ["Link", "MessageLink", "PortLink", "link_to"]
+__all__ = ["Link", "MessageLink", "PortLink", "claim", "link_to"]
 
 ALL_JOBS: Final = 0
 
@@ -70,6 +70,11 @@ class Link(Protocol):
 
     def close(self) -> None:
         """Give back what the link itself opened; the VISA resource isn't the link's."""
+
+
+LOCKING: Final = 500
+"""So many milliseconds somebody else has to let a resource go."""
+LOCKED: Final = (StatusCode.error_resource_locked, StatusCode.error_timeout)
 
 
 def link_to(resource: MessageBasedResource, terminator: bytes, who: str) -> PortLink | MessageLink:
@@ -214,6 +219,27 @@ class MessageLink:
         finally:
             with self._lock:
                 self._in_library = False
+
+
+def claim(resource: MessageBasedResource) -> None:
+    """Lock a resource for oneself, as long as it is open; raw sockets and some back ends know no locks.
+
+    Raises:
+        OSError: somebody else has locked the serial port.
+        VisaIOError: somebody else has locked the resource.
+
+    """
+    interface = _interface_of(resource)
+    if resource.interface_type == InterfaceType.asrl and hasattr(interface, "exclusive"):
+        interface.exclusive = True
+        return
+    try:
+        resource.lock_excl(timeout=LOCKING)
+    except NotImplementedError:
+        return
+    except VisaIOError as error:
+        if error.error_code in LOCKED:
+            raise
 
 
 def _port_of(resource: MessageBasedResource) -> Port | None:

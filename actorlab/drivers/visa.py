@@ -16,7 +16,7 @@ from pyvisa.resources import MessageBasedResource
 from actorlab.device import Device, DeviceConfig
 from actorlab.device import query as reads  # `VisaDevice.query` is PyVISA's word for write-and-read
 from actorlab.drivers.interruptible import Interrupted
-from actorlab.drivers.link import Link, link_to
+from actorlab.drivers.link import Link, claim, link_to
 from actorlab.drivers.scpi import (
     ErrorEntry,
     Frame,
@@ -186,7 +186,16 @@ class VisaDevice(Device):
             message = f"{self!r}: VISA can't exchange messages with this kind of resource"
             raise ConfigError(message)
         self._session = session
+        self._claim(session)
         self._link = link_to(session, self._read_termination.encode("ascii"), repr(self))
+
+    def _claim(self, session: MessageBasedResource) -> None:
+        """Have the instrument for oneself, where its connection can refuse others."""
+        try:
+            claim(session)
+        except (OSError, VisaIOError) as error:
+            message = f"{self!r} is in use by another program, which has locked it: end that one, then try again"
+            raise ConnectionError(message) from error
 
     def _expect_model(self) -> None:
         if self.model not in self._identity:

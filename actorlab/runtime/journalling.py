@@ -149,6 +149,9 @@ class Journalling:
         if taken_over is not None:
             drawn["taken_over"] = taken_over.written(actor.name)
         told["devices"] = [cell.name for cell in actor.cells]
+        if actor.asked is not None and actor.parent is None:
+            opening = self.journal.opening
+            told["asker"] = f"{opening.user}@{opening.host}"
         if actor.parent is not None:
             told["parent"] = actor.parent.id
             told["place"] = actor.place

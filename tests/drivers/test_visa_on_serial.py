@@ -44,6 +44,13 @@ def test_texts_numbers_and_large_blocks_are_read(device: VisaDevice) -> None:
         assert np.array_equal(device.query_binary("CURV?", "<u2"), SPECTRUM), "it contains terminators"
 
 
+def test_a_port_that_is_open_already_is_refused_to_others(device: VisaDevice) -> None:
+    second = VisaDevice(device.resource, timeout=PATIENCE)
+    with pytest.raises(ConnectionError, match="in use by another program, which has locked it"):
+        second.connect()
+    assert device.identify() == "maker,source meter,1,1.0"
+
+
 def test_the_port_itself_is_waited_for(device: VisaDevice) -> None:
     assert isinstance(device._link, PortLink)
 

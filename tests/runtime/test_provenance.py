@@ -69,6 +69,8 @@ def test_the_settings_of_its_devices_are_those_before_the_run_began(where: Path)
     assert told["settings"]["broken"] == {"error": "ValueError: no such register"}
     with JournalReader.open(where) as reader:
         (kept,) = reader.events(run.id, kinds=["devices"])
+        opening = reader.openings()[0]
+        assert reader.run(run.id).asker == f"{opening.user}@{opening.host}"
     assert kept.payload["laser"]["settings"]["wavelength"] == 1550.0
 
 
