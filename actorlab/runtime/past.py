@@ -107,7 +107,7 @@ def taken_over_in(drawn: dict[str, Any]) -> TakenOver:
     return TakenOver(told["run"], dict(told["values"]), steps, told["whole"])
 
 
-def past_of(reader: JournalReader, run: str) -> Past:
+def past_of(reader: JournalReader, run: str, known: dict[str, Past] | None = None) -> Past:
     """Read what a run had done, with its children.
 
     Raises:
@@ -115,23 +115,28 @@ def past_of(reader: JournalReader, run: str) -> Past:
         ConfigError: what is there isn't complete.
 
     """
-    reader.run(run)
+    if known is None:
+        known = {}
+        reader.run(run)
+    if run in known:  # parts take over from each other: each is read once
+        return known[run]
     events = reader.events(run)
     begins = [number for number, event in enumerate(events) if event.kind == "drawn"]
     if not begins:
         text = f"the journal says nothing of how {run} began"
         raise ConfigError(text)
     told = {key: value for event in events if event.kind == "run" for key, value in event.payload.items()}
-    children = [past_of(reader, child.id) for child in reader.children(run)]
+    children = [past_of(reader, child.id, known) for child in reader.children(run)]
     lives: list[Past] = []
     for begin, end in zip(begins, [*begins[1:], len(events)], strict=True):
         until = events[end].number if end < len(events) else math.inf
         mine = [child for child in children if events[begin].number < child.began < until]
         taken = taken_over_in(events[begin].payload)
         other = taken.run not in ("", run)
-        before = past_of(reader, taken.run) if other else lives[-1] if lives else None
+        before = past_of(reader, taken.run, known) if other else lives[-1] if lives else None
         lives.append(life_of(run, told | events[begin].payload, events[begin:end], mine, taken, before))
-    return lives[-1]._replace(began=events[begins[0]].number)
+    known[run] = lives[-1]._replace(began=events[begins[0]].number)
+    return known[run]
 
 
 def life_of(
