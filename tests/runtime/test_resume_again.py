@@ -349,3 +349,36 @@ def test_what_was_under_way_is_asked_about_also_if_it_comes_after_others_now(ben
         lab.questions[0].answer("redo")
         assert resumed.result(BOUND) == 6
     assert done() == ["move 3", "move 1", "move 2"]
+
+
+# Parts within parts
+
+
+@workflow(lease="step")
+def deep(stage: Stage) -> int:
+    return total([outer(stage), 1])
+
+
+@task
+def by_children(stage: Stage) -> int:
+    return sum(spawn(move, stage, place).result().place for place in range(3))
+
+
+@workflow(lease="step")
+def parts_with_children(stage: Stage) -> int:
+    return tell([Point(by_children(stage))])
+
+
+def test_workflows_within_workflows_are_kept_over_several_crashes(bench: AgainAndAgain) -> None:
+    run = bench.crash(deep, at="after 2")
+    bench.crash_again(run, at="tell", answers=GO_ON | {"outer/moves/1": "redo"})
+    bench.crash_again(run, at="total")
+    assert bench.resume(run) == 5
+    assert done() == ["total"]
+
+
+def test_child_runs_of_a_step_that_leases_for_itself_are_answered(bench: AgainAndAgain) -> None:
+    run = bench.crash(parts_with_children, at="before 1")
+    bench.crash_again(run, at="before 2", answers={"by_children": "redo"})
+    assert bench.resume(run, answers={"by_children": "redo"}) == 3
+    assert done() == ["move 2"]
