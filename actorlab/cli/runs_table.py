@@ -15,7 +15,7 @@ from actorlab.cli.live import LOOKS, seconds_in_words
 from actorlab.core.run_state import RunState
 from actorlab.journal import JournalReader, KeptRun
 
-__all__ = ["Wanted", "list_runs"]
+__all__ = ["Wanted", "list_runs", "state_text", "took"]
 
 TITLES: Final = ("run", "state", "asked", "took", "what it is, or what went wrong")
 ERROR: Final = 100
@@ -53,7 +53,7 @@ def list_runs(reader: JournalReader, wanted: Wanted, *, as_json: bool) -> int:
     if not shown:
         console.print("there are no such runs" if any((wanted.states, wanted.since, wanted.name)) else "no runs yet")
         return 0
-    console.print(table_of(shown, now))
+    console.print(table_of(shown, now, alive=reader.owner() is not None))
     if len(found) > len(shown):
         console.print(Text(f"… and older ones: --limit {2 * wanted.limit} shows more, --limit 0 all", "dim"))
     return 0
@@ -64,9 +64,9 @@ def run_as_data(run: KeptRun) -> dict[str, Any]:
     return {name: value for name, value in run._asdict().items() if name != "about"}
 
 
-def table_of(runs: Sequence[KeptRun], now: float) -> Table:
-    """Return the list as a table; where the window is narrow, what went wrong gives way."""
-    rows = [row_of(run, now) for run in runs]
+def table_of(runs: Sequence[KeptRun], now: float, *, alive: bool) -> Table:
+    """Return the list as a table, `alive` if there is a lab; where the window is narrow, what went wrong gives way."""
+    rows = [row_of(run, now, alive=alive) for run in runs]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for place, title in enumerate(TITLES):
         width = None if title == TITLES[-1] else max(len(title), *(len(row[place]) for row in rows))
@@ -76,16 +76,25 @@ def table_of(runs: Sequence[KeptRun], now: float) -> Table:
     return table
 
 
-def row_of(run: KeptRun, now: float) -> tuple[Text, ...]:
-    """Return the line of a run."""
+def state_text(run: KeptRun, *, alive: bool) -> Text:
+    """Say how a run stands; without a lab it can't be under way."""
+    if not alive and not run.terminal:
+        return Text("! cut off", "yellow")
     sign, style = LOOKS[RunState(run.state)]
+    return Text(f"{sign} {run.state}", style)
+
+
+def row_of(run: KeptRun, now: float, *, alive: bool) -> tuple[Text, ...]:
+    """Return the line of a run."""
     wrong = run.error if run.error and run.state != RunState.SUCCEEDED else ""
+    if not alive and not run.terminal:
+        wrong = f"its lab ended in the middle of it; actorlab resume {run.id}"
     remark = wrong or run.task or run.kind
     return (
         Text(run.id),
-        Text(f"{sign} {run.state}", style),
+        state_text(run, alive=alive),
         Text(moment_in_words(run.created)),
-        Text(took(run, now)),
+        Text(took(run, now) if alive or run.terminal else ""),
         Text(remark if len(remark) <= ERROR else f"{remark[: ERROR - 1]}…", "" if wrong else "dim"),
     )
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from actorlab.cli.kept import moment_in_words, wide_console
 from actorlab.cli.live import LOOKS, seconds_in_words
-from actorlab.cli.runs_table import took
+from actorlab.cli.runs_table import state_text, took
 from actorlab.cli.telling import paragraphs, shortened
 from actorlab.core.run_state import RunState
 from actorlab.encoding import StandIn as Unreadable
@@ -82,8 +82,10 @@ class Facts:
     def parts(self, now: float) -> Iterator[Any]:
         """Yield it for a person, from top to bottom."""
         history, run = self.history, self.history.run
-        sign, style = LOOKS[RunState(run.state)]
-        yield Text.assemble((run.id, "bold"), "  ", (f"{sign} {run.state}", style), f"  {took(run, now)}")
+        alive = self.owner is not None
+        yield Text.assemble(
+            (run.id, "bold"), "  ", state_text(run, alive=alive), f"  {took(run, now)}" if alive or run.terminal else ""
+        )
         yield self._facts()
         if history.incomplete:
             yield Text(f"the journal isn't complete: {history.incomplete}", "yellow")

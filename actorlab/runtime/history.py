@@ -148,7 +148,7 @@ class Telling:
                 self._began[action.step] = at
                 self._ended.pop(action.step, None)
             elif isinstance(action, ev.StepMoved) and action.new.terminal and action.step in self._began:
-                self._ended[action.step] = at
+                self._ended.setdefault(action.step, at)  # a resumed run goes past it once more
 
     def history(self, units: dict[int, History], children: tuple[History, ...]) -> History:
         """Return what is known in the end."""

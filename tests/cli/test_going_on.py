@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -86,11 +87,14 @@ def killed(started: Start, experiment: Write) -> Path:
 
 def test_an_interrupted_run_goes_on_with_what_it_had(actorlab: Command, killed: Path) -> None:
     assert killed.exists()
+    before = json.loads(actorlab("show", "night#1", "--json").stdout)["steps"][0]
     ended = actorlab("resume", "night#1", "--answer", "burn=redo", "--answer", "devices=go-on", "--quiet")
     assert (ended.exit_code, ended.stdout.split()[-1]) == (0, "40"), ended.stderr
     assert done() == ["measure 4", "burn 4", "burn 4"]
     shown = actorlab("show", "night#1").stdout
     assert "✔ succeeded" in shown
+    after = json.loads(actorlab("show", "night#1", "--json").stdout)["steps"][0]
+    assert (after["began"], after["ended"]) == (before["began"], before["ended"])
     again = actorlab("resume", "night#1")
     assert (again.exit_code, "has succeeded" in again.stderr) == (2, True)
 

@@ -327,6 +327,8 @@ def test_of_a_lab_that_was_killed_it_says_what_it_was_doing(actorlab: Command, g
         "glow#1 was running when its lab ended; go on with it by: actorlab resume glow#1",
         "step 0, glow on laser: running",
     ]
+    assert "! cut off" in lines(actorlab("runs"))[1]
+    assert lines(actorlab("show", "glow#1"))[0] == "glow#1 ! cut off"
     refused = actorlab("cancel", "glow#1")
     assert refused.exit_code == 2
     assert "actorlab resume glow#1" in refused.stderr
