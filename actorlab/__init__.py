@@ -1,5 +1,8 @@
 """Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from actorlab import dispatch
 from actorlab.choosing import choose, each
 from actorlab.core.overflow import MailboxPolicy
@@ -19,10 +22,12 @@ from actorlab.errors import (
     LeaseLost,
     LeaseTimeout,
     MailboxFull,
+    NotAllowed,
     NotLeased,
     NotReached,
     RunCancelled,
     RunTimeout,
+    ServerUnavailable,
     WorkerDied,
     WorkflowError,
 )
@@ -54,11 +59,15 @@ from actorlab.runtime.waiting import wait
 from actorlab.streams import Item, Pushed, Stream, stream
 from actorlab.task import Shared, cleanup, task, workflow
 
+if _TYPE_CHECKING:
+    from actorlab.client import Client
+
 __all__ = [
     "ActorLabError",
     "AskDeadlock",
     "CallTimeout",
     "Cancelled",
+    "Client",
     "ConfigError",
     "Device",
     "DeviceBusy",
@@ -73,6 +82,7 @@ __all__ = [
     "LeaseTimeout",
     "MailboxFull",
     "MailboxPolicy",
+    "NotAllowed",
     "NotLeased",
     "NotReached",
     "Pushed",
@@ -83,6 +93,7 @@ __all__ = [
     "RunCancelled",
     "RunState",
     "RunTimeout",
+    "ServerUnavailable",
     "Service",
     "ServiceGroup",
     "ServiceState",
@@ -118,3 +129,13 @@ __all__ = [
     "wait",
     "workflow",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """Load what comes with an extra when it is asked for."""
+    if name == "Client":
+        from actorlab.client import Client  # noqa: PLC0415 - it needs httpx, which the base install doesn't have
+
+        return Client
+    message = f"module 'actorlab' has no attribute {name!r}"
+    raise AttributeError(message)

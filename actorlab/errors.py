@@ -19,10 +19,12 @@ __all__ = [
     "LeaseLost",
     "LeaseTimeout",
     "MailboxFull",
+    "NotAllowed",
     "NotLeased",
     "NotReached",
     "RunCancelled",
     "RunTimeout",
+    "ServerUnavailable",
     "WorkerDied",
     "WorkflowError",
     "repr_of",
@@ -159,6 +161,14 @@ class MailboxFull(ActorLabError):
 
 class AskDeadlock(ActorLabError):
     """The wait could never end, because what is waited for waits for the one who asks."""
+
+
+class NotAllowed(ActorLabError):
+    """The server doesn't know who asks, or this role isn't enough: ask its operator for a token that is."""
+
+
+class ServerUnavailable(ActorLabError):
+    """The lab's server can't be reached, or has answered something else than a lab's server does."""
 
 
 class ActorStopped(ActorLabError):

@@ -1,0 +1,74 @@
+"""Stand for a device of a lab elsewhere: its methods are called there, its attributes read and set there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actorlab.client.connection import path_of
+from actorlab.encoding import decode, encode, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from actorlab.client.connection import Connection
+
+__all__ = ["RemoteDevice"]
+
+
+class RemoteDevice:
+    """A device of a lab elsewhere; what it has is known from its description, so completing names asks nobody.
+
+    What it returns comes without loss, if it is data; classes that aren't loaded here can't be read.
+    """
+
+    _name: str
+    _connection: Connection
+    _members: dict[str, Any]
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        described = connection.get(path_of("devices", name, "description"))
+        self.__dict__.update(_name=name, _connection=connection, _members=described["members"])
+        self.__doc__ = described["doc"]
+
+    def __getattr__(self, name: str) -> Any:
+        kind = self._kind(name)
+        if kind == "method":
+            return self._method(name)
+        told = self._connection.get(path_of("devices", self._name, "attributes", name))
+        return decode(told["result"], resolve=loaded)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "__doc__":
+            object.__setattr__(self, name, value)
+            return
+        if self._kind(name) != "attribute":
+            text = f"{self._name}.{name} is a method, and can't be set"
+            raise AttributeError(text)
+        body = {"value": encode(value, name)}
+        self._connection.ask("PUT", path_of("devices", self._name, "attributes", name), body)
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted(self._members)
+
+    def __repr__(self) -> str:
+        return f"<{self._name} at {self._connection.url}>"
+
+    def _kind(self, name: str) -> str:
+        """Return what a member is. Raise `AttributeError` if there is none of this name."""
+        kind = self.__dict__["_members"].get(name, {}).get("kind") if not name.startswith("_") else None
+        if kind not in {"method", "attribute"}:
+            text = f"{self.__dict__['_name']} offers no {name!r} through its server; it offers {', '.join(dir(self))}"
+            raise AttributeError(text)
+        return str(kind)
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        path = path_of("devices", self._name, "call", name)
+        connection = self._connection
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            body = {"args": encode(list(args), "args"), "kwargs": encode(kwargs, "kwargs")}
+            return decode(connection.post(path, body)["result"], resolve=loaded)
+
+        call.__name__ = call.__qualname__ = name
+        call.__doc__ = self._members[name].get("doc")
+        return call

@@ -1,0 +1,116 @@
+"""Stand for a run of a lab elsewhere: look at it, wait for it, steer it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.client.connection import error_in, path_of
+from actorlab.core.run_state import RunState
+from actorlab.encoding import decode, encode, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actorlab.client.connection import Connection
+
+__all__ = ["RemoteRun"]
+
+TURN: Final = 10.0
+"""One request waits at most so many seconds for the end of a run; then comes the next."""
+monotonic = time.monotonic
+
+
+class RemoteRun:
+    """A run of a lab elsewhere; it goes on if this program ends."""
+
+    def __init__(self, connection: Connection, run_id: str) -> None:
+        self.id = run_id
+        self._connection = connection
+
+    @property
+    def state(self) -> RunState:
+        """Return the state the run is in now."""
+        return RunState(self.describe()["state"])
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Say in words why the run waits, retries, pauses or ended as it did; nothing if it simply runs."""
+        return tuple(self.describe()["reasons"])
+
+    def describe(self) -> dict[str, Any]:
+        """Return how the run stands: state, progress, steps, reasons, devices, parameters, error."""
+        told: dict[str, Any] = self._connection.get(path_of("runs", self.id))
+        return told
+
+    def done(self) -> bool:
+        """Tell whether the run has ended."""
+        return self.state.terminal
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the run's end, at most `timeout` seconds, and return its result.
+
+        Raises:
+            Exception: what the run has failed with; `RunCancelled` if it was cancelled.
+            TimeoutError: it hasn't ended yet; it goes on.
+
+        """
+        told = self._outcome(timeout)
+        if "error" in told:
+            raise error_in(told["error"], f"the error of {self.id} at {self._connection.url}")
+        return decode(told["result"], resolve=loaded)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the run's end, and return its error or None."""
+        told = self._outcome(timeout)
+        if "error" not in told:
+            return None
+        return error_in(told["error"], f"the error of {self.id} at {self._connection.url}")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows that the run has recorded so far: each with its time, its body and its values."""
+        after = 0
+        while True:
+            told = self._connection.get(path_of("runs", self.id, "data"), after=after)
+            for row in told["rows"]:
+                yield {**row, "values": decode(row["values"], resolve=loaded)}
+            if not told["rows"]:
+                return
+            after = told["next"]
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask for the end of the run; `result()` tells when the work has stopped."""
+        self._connection.post(path_of("runs", self.id, "cancel"), {"reason": reason})
+
+    def pause(self, reason: str = "") -> None:
+        """Let the run stand still at its next checkpoint; it keeps its devices."""
+        self._connection.post(path_of("runs", self.id, "pause"), {"reason": reason})
+
+    def resume(self) -> None:
+        """Let a paused run go on."""
+        self._connection.post(path_of("runs", self.id, "resume"))
+
+    def set(self, **parameters: Any) -> None:
+        """Set parameters of the run while it goes on.
+
+        Raises:
+            ConfigError: there is no such parameter, or the value doesn't fit it.
+
+        """
+        body = {"parameters": encode(parameters, "parameters")}
+        self._connection.ask("PUT", path_of("runs", self.id, "parameters"), body)
+
+    def _outcome(self, timeout: float | None) -> dict[str, Any]:
+        end = None if timeout is None else monotonic() + timeout
+        turn = min(TURN, self._connection.timeout / 2)
+        while True:
+            left = turn if end is None else max(0.0, min(turn, end - monotonic()))
+            told: dict[str, Any] = self._connection.get(path_of("runs", self.id, "result"), wait=left)
+            if RunState(told["state"]).terminal:
+                return told
+            if end is not None and monotonic() >= end:
+                text = f"{self.id} is {told['state']} after {timeout} s; it goes on"
+                raise TimeoutError(text)
+
+    def __repr__(self) -> str:
+        return f"<{self.id} at {self._connection.url}>"

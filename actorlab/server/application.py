@@ -1,0 +1,46 @@
+"""Put the routes of a lab together: a router for somebody's application, or an application of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, FastAPI
+
+from actorlab.server.desk import Desk
+from actorlab.server.device_routes import device_routes
+from actorlab.server.lab_routes import lab_routes
+from actorlab.server.run_routes import run_routes, steering_routes
+
+if TYPE_CHECKING:
+    from actorlab.runtime.lab import Lab
+    from actorlab.server.tokens import Tokens
+
+__all__ = ["app", "app_of", "router", "router_of"]
+
+
+def router(lab: Lab, *, tokens: Tokens | None = None) -> APIRouter:
+    """Return the routes of a lab, to be mounted in any FastAPI application: ``app.include_router(router(lab))``.
+
+    Without `tokens` everybody whom that application lets pass may ask for everything.
+    """
+    return router_of(Desk(lab, tokens, local_only=False))
+
+
+def app(lab: Lab, *, tokens: Tokens | None = None) -> FastAPI:
+    """Return a FastAPI application that offers a lab; without `tokens` it answers to this machine's own names only."""
+    return app_of(Desk(lab, tokens, local_only=tokens is None))
+
+
+def router_of(desk: Desk) -> APIRouter:
+    """Return all routes."""
+    routes = APIRouter()
+    for part in (lab_routes(desk), device_routes(desk), run_routes(desk), steering_routes(desk)):
+        routes.include_router(part)
+    return routes
+
+
+def app_of(desk: Desk) -> FastAPI:
+    """Return the application."""
+    made = FastAPI(title=f"actorlab: {desk.lab.name}")
+    made.include_router(router_of(desk))
+    return made

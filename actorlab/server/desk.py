@@ -1,0 +1,144 @@
+"""Hold what all routes share: the lab, who may ask, and the threads in which the lab is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, TypeVarTuple
+from urllib.parse import urlsplit
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+
+from actorlab.errors import MailboxFull, NotAllowed
+from actorlab.kernel.reply import post_to_loop
+from actorlab.server.refusing import Refused
+from actorlab.server.tokens import Role, Tokens, Who
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.kernel import Reply
+    from actorlab.runtime.events import Subscription
+    from actorlab.runtime.lab import Lab
+
+__all__ = ["Asker", "Desk", "ended", "is_loopback"]
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+CALLS: Final = 64
+"""So many calls of devices may be in hand at one time; the next is refused, as the threads for them are all taken."""
+LOOKS: Final = 16
+ANYBODY: Final = Who("somebody on this machine", "admin")
+
+
+async def who_asks(request: Request) -> Who:
+    """Return who asks, which was found out before."""
+    who: Who = request.state.who
+    return who
+
+
+Asker = Annotated[Who, Depends(who_asks)]
+"""A parameter of a route that has to know who asks."""
+
+
+class Desk:
+    """What the routes of one lab share.
+
+    No thread of those for looks ever waits for a device: however many calls hang, health, status and cancelling work.
+    """
+
+    def __init__(self, lab: Lab, tokens: Tokens | None, *, local_only: bool) -> None:
+        self.lab = lab
+        self._tokens = tokens
+        self._local_only = local_only
+        self._calls = CapacityLimiter(CALLS)
+        self._looks = CapacityLimiter(LOOKS)
+        self._streams: set[Subscription] = set()
+
+    async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Ask the lab for something that needs no device."""
+        return await to_thread.run_sync(function, *args, limiter=self._looks)
+
+    async def call(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Do something that may wait for a device; it goes on if whoever asked for it leaves."""
+        if self._calls.available_tokens < 1:
+            message = f"the server has {CALLS} calls of devices in hand, and takes no more: try again soon"
+            raise MailboxFull(message)
+        return await to_thread.run_sync(function, *args, limiter=self._calls, abandon_on_cancel=True)
+
+    # -- who asks
+
+    def needs(self, role: Role) -> Any:
+        """Return the dependency of a route that only some may ask for."""
+
+        async def checked(request: Request) -> Who:
+            self._refuse_strange_pages(request)
+            who = self._who(request)
+            request.state.who = who
+            if not who.may(role):
+                message = f"{who.name} is {who.role}, and this needs {role}"
+                raise Refused(403, NotAllowed(message))
+            return who
+
+        return Depends(checked)
+
+    def _who(self, request: Request) -> Who:
+        if self._tokens is None:
+            return ANYBODY
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        who = self._tokens.who(token.strip()) if scheme.lower() == "bearer" else None
+        if who is None:
+            why = "this token isn't known" if token else "say who asks, by the header: Authorization: Bearer TOKEN"
+            raise Refused(401, NotAllowed(why))
+        return who
+
+    def _refuse_strange_pages(self, request: Request) -> None:
+        """Refuse what a page of another site has sent, which a browser on this machine happens to show."""
+        host = request.headers.get("host", "")
+        if self._local_only and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            message = f"this server answers on this machine only, and not as {host!r}"
+            raise Refused(403, NotAllowed(message))
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            message = f"pages of {origin} may ask nothing here"
+            raise Refused(403, NotAllowed(message))
+
+    # -- streams of events
+
+    def opened(self, stream: Subscription) -> None:
+        """Remember a stream that is being sent."""
+        self._streams.add(stream)
+
+    def closed(self, stream: Subscription) -> None:
+        """Forget one that has ended."""
+        stream.close()
+        self._streams.discard(stream)
+
+    def end_streams(self) -> None:
+        """End all that are being sent; in the event loop."""
+        for stream in list(self._streams):
+            stream.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def ended(reply: Reply[Any], seconds: float) -> bool:
+    """Wait at most some seconds for a reply, without blocking the event loop; tell whether it is there."""
+    if reply.done() or seconds <= 0:
+        return reply.done()
+    loop = asyncio.get_running_loop()
+    landed: asyncio.Future[None] = loop.create_future()
+    reply.when_done(lambda _: post_to_loop(loop, landed))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(landed, seconds)
+    return reply.done()

@@ -1,0 +1,128 @@
+"""Offer what concerns a lab as a whole: its health, an operator's answers, the emergency stop, what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import StreamingResponse
+
+from actorlab.errors import ConfigError, text_of
+from actorlab.server.desk import Asker, Desk, ended
+from actorlab.server.refusing import LabRoute, Refused
+from actorlab.server.telling import answer, plain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from actorlab.core.backlog import Event
+
+__all__ = ["lab_routes"]
+
+BEAT: Final = 15.0
+"""After so many seconds without an event a comment is sent, so that whoever is between doesn't close the stream."""
+
+
+class AnswerBody(BaseModel):
+    """An operator's answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    answer: str
+
+
+class StopBody(BaseModel):
+    """Why everything is to stop."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = ""
+
+
+def lab_routes(desk: Desk) -> APIRouter:
+    """Return the routes for the lab as a whole."""
+    routes = APIRouter(route_class=LabRoute, tags=["lab"])
+    lab = desk.lab
+    viewer, operator = desk.needs("viewer"), desk.needs("operator")
+
+    @routes.get("/health", dependencies=[viewer])
+    async def health() -> Response:
+        """Tell that the server is there, and whether its lab is."""
+        return answer({"lab": lab.name, "open": not lab.ending.over, "devices": len(lab.cells)})
+
+    @routes.get("/questions", dependencies=[viewer])
+    async def questions() -> Response:
+        """List what runs ask an operator and nobody has answered yet."""
+        return answer([
+            {"id": item.id, "subject": item.subject, "text": item.text, "choices": list(item.choices),
+             "asked": item.asked}
+            for item in lab.questions
+        ])  # fmt: skip
+
+    @routes.post("/questions/{number}/answer", status_code=204, dependencies=[operator])
+    async def answer_question(number: int, body: AnswerBody) -> Response:
+        """Answer an operator's question."""
+        if number not in {item.id for item in lab.questions}:
+            open_ones = ", ".join(f"{item.id} ({item.text!r})" for item in lab.questions) or "none"
+            message = f"question {number} waits for no answer; open questions: {open_ones}"
+            raise Refused(404, ConfigError(message))
+        lab.answer(number, body.answer)
+        return Response(status_code=204)
+
+    @routes.post("/emergency_stop", dependencies=[operator])
+    async def emergency_stop(
+        who: Asker,
+        body: StopBody | None = None,
+        wait: Annotated[
+            float, Query(ge=0, le=30, description="Wait at most so many seconds until all is safe.")
+        ] = 10.0,
+    ) -> Response:
+        """Stop everything and make all devices safe; tell for each None, or why it isn't known to be safe."""
+        said = body.reason if body is not None and body.reason else "no reason was given"
+        reply = lab.emergency_stop(f"{said} ({who.name})")
+        if not await ended(reply, wait):
+            return answer({"done": False, "devices": {}}, 202)
+        found = reply.result(0).items()
+        return answer({"done": True, "devices": {name: None if why is None else text_of(why) for name, why in found}})
+
+    @routes.post("/rearm", status_code=204, dependencies=[operator])
+    async def rearm() -> Response:
+        """Let devices accept commands again after an emergency stop."""
+        await desk.look(lab.rearm)
+        return Response(status_code=204)
+
+    @routes.get("/events", dependencies=[viewer])
+    async def events(
+        kinds: Annotated[list[str] | None, Query(description="Only events of these kinds.")] = None,
+        subjects: Annotated[list[str] | None, Query(description="Only of these, such as sweep#3/*.")] = None,
+    ) -> StreamingResponse:
+        """Send a snapshot of how all stands, and then every change, as server-sent events."""
+        told = told_events(desk, kinds, subjects)
+        return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    return routes
+
+
+async def told_events(desk: Desk, kinds: list[str] | None, subjects: list[str] | None) -> AsyncIterator[str]:
+    """Yield what happens, as text; of what one client leaves unread, only so much is kept, and a gap is told."""
+    stream = desk.lab.events.subscribe(kinds=kinds, subjects=subjects)
+    desk.opened(stream)
+    try:
+        events = aiter(stream)
+        while True:
+            try:
+                yield as_text(await asyncio.wait_for(anext(events), BEAT))
+            except TimeoutError:
+                yield ": nothing new\n\n"
+            except StopAsyncIteration:
+                return
+    finally:
+        desk.closed(stream)
+
+
+def as_text(event: Event) -> str:
+    """Write an event as it is sent: numbered, so that it is known what came after what."""
+    told = {"sequence": event.sequence, "time": event.time, "subject": event.subject, "kind": event.kind}
+    text = json.dumps(told | {"data": plain(event.data)}, separators=(",", ":"))
+    return f"id: {event.sequence}\nevent: {event.kind}\ndata: {text}\n\n"

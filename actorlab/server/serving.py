@@ -1,0 +1,119 @@
+"""Serve a lab on a port, in a thread of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Final, Self
+
+import uvicorn
+
+from actorlab.errors import ConfigError, ServerUnavailable
+from actorlab.server.application import app_of
+from actorlab.server.desk import Desk, is_loopback
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from actorlab.runtime.lab import Lab
+    from actorlab.server.tokens import Tokens
+
+__all__ = ["PORT", "Server"]
+
+PORT: Final = 8600
+STARTING: Final = 10.0
+CLOSING: Final = 3.0
+"""So many seconds the requests in hand have when the server stops; then they are cut off."""
+
+
+class Server:
+    """Serve a lab by HTTP, from `start` to `stop`, or in a ``with`` block; the lab goes on when it has stopped.
+
+    Port 0 takes a free one; `url` tells which.
+
+    Raises:
+        ConfigError: an address that others can reach needs `tokens`; or the port is in use.
+
+    """
+
+    def __init__(self, lab: Lab, *, host: str = "127.0.0.1", port: int = PORT, tokens: Tokens | None = None) -> None:
+        if tokens is None and not is_loopback(host):
+            message = (
+                f"{host} can be reached by other machines, and nobody would have to say who they are: make tokens "
+                "(actorlab token create NAME --role operator), or serve 127.0.0.1 only"
+            )
+            raise ConfigError(message)
+        self._desk = Desk(lab, tokens, local_only=tokens is None)
+        self._socket = listening_at(host, port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(
+            app_of(self._desk), log_config=None, access_log=False, lifespan="off", ws="none",
+            timeout_graceful_shutdown=int(CLOSING),
+        )  # fmt: skip
+        self._uvicorn = Ended(config, self._desk)
+        self._thread = threading.Thread(target=self._serve, name="actorlab server", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to answer, and return when it does.
+
+        Raises:
+            ServerUnavailable: it doesn't.
+
+        """
+        self._thread.start()
+        if not self._uvicorn.ready.wait(STARTING) or not self._uvicorn.started:
+            self.stop()
+            message = f"the server at {self.url} didn't start; the log may say why"
+            raise ServerUnavailable(message)
+        return self
+
+    def stop(self) -> None:
+        """End the streams, let what is in hand end for some seconds, and cut off the rest."""
+        self._uvicorn.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(CLOSING + STARTING)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        try:
+            self._uvicorn.run(sockets=[self._socket])
+        finally:
+            self._uvicorn.ready.set()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Ended(uvicorn.Server):
+    """uvicorn's server, which says when it answers, and ends the streams of events before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then all else."""
+        self._desk.end_streams()
+        await super().shutdown(sockets)
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raise `ConfigError` if it can't."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=200)
+    except (OSError, OverflowError) as error:
+        message = f"the server can't listen at {host}:{port}: {error}; is another one running? --port takes another"
+        raise ConfigError(message) from error

@@ -1,0 +1,82 @@
+"""The command line serves a lab, and makes tokens for it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from actorlab import Client
+
+COMMAND = (sys.executable, "-m", "actorlab.cli.main")
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def lab_file(tmp_path: Path) -> Path:
+    """Write a lab with a laser on the bench."""
+    file = tmp_path / "lab.yaml"
+    file.write_text('journal: null\ndevices:\n  laser: {class: "actorlab.simulation:Laser", address: "bench:laser"}\n')
+    return file
+
+
+@pytest.fixture
+def start(lab_file: Path) -> Iterator[Start]:
+    """Return what starts the command; what still runs is killed at the end."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command = [*COMMAND, "serve", str(lab_file), *arguments]
+        begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield run
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_the_lab_with_clients_connected(start: Start, number: signal.Signals) -> None:
+    process = start("--port", "0")
+    assert process.stdout is not None
+    url = process.stdout.readline().split(" at ")[1].split(";")[0]
+    with httpx.stream("GET", f"{url}/events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("id: ")
+        process.send_signal(number)
+        assert list(lines)  # it ends
+    assert process.wait(20) == 0
+
+
+def test_a_port_in_use_ends_the_command_with_an_error(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start("--port", str(taken.getsockname()[1]))
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "is another one running" in told
+
+
+def test_a_token_is_made_and_lets_its_owner_in(start: Start, lab_file: Path) -> None:
+    made = subprocess.run(
+        [*COMMAND, "token", "create", "ada", "--role", "viewer", "--lab", lab_file],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    process = start("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - with tokens it may
+    assert process.stdout is not None
+    port = process.stdout.readline().split(";")[0].rpartition(":")[2]
+    url = f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{url}/health").status_code == 401
+    with Client(url, token=made.stdout.strip()) as client:
+        assert client.health["open"]
+
+
+def test_the_base_needs_no_server() -> None:
+    program = "import sys, actorlab; assert not {'httpx', 'fastapi', 'uvicorn'} & set(sys.modules); actorlab.Client"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
