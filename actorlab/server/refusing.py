@@ -41,6 +41,7 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 )  # fmt: skip
 """The first that fits counts: what else actorlab refuses, it refuses as things
 stand. 502 and 504 are a device's own failures: the server itself is well."""
+LARGEST: Final = 64 * 1024 * 1024
 log = logging.getLogger("actorlab.server")
 
 
@@ -72,11 +73,23 @@ class LabRoute(APIRoute):
 
         async def handled(request: Request) -> Response:
             try:
+                refuse_large(request)
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - the boundary: whoever asks is told
                 return refusal(request, error)
 
         return handled
+
+
+def refuse_large(request: Request) -> None:
+    """Refuse a body that is too large, or doesn't say how large it is, before any of it is read."""
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers:
+        message = "say how long the body is, by the header Content-Length"
+        raise Refused(411, ConfigError(message))
+    if not length.isdecimal() or int(length) > LARGEST:
+        message = f"a body may have {LARGEST} bytes, and not {length}"
+        raise Refused(413, ConfigError(message))
 
 
 def refusal(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PORT", "Server"]
 
 PORT: Final = 8600
+BACKLOG: Final = 200
 STARTING: Final = 10.0
 CLOSING: Final = 3.0
 """So many seconds the requests in hand have when the server stops; then they are cut off."""
@@ -112,8 +114,15 @@ class Ended(uvicorn.Server):
 def listening_at(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raise `ConfigError` if it can't."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small answers at once only through sockets which say that they are TCP; else each takes 40 ms.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=200)
+        if os.name == "posix":  # a port whose last connections are only just over is free; Windows means another thing
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
     except (OSError, OverflowError) as error:
+        made.close()
         message = f"the server can't listen at {host}:{port}: {error}; is another one running? --port takes another"
         raise ConfigError(message) from error
+    return made

@@ -403,3 +403,21 @@ def test_whatever_is_looked_at_becomes_plain_json() -> None:
     for value in strange:
         json.dumps(plain(value), allow_nan=False).encode()
     assert plain({"a": [np.int64(3), float("inf")]}) == {"a": [3, "Infinity"]}
+
+
+def test_small_answers_are_sent_at_once(lab: Lab) -> None:
+    with Server(lab, port=0) as server:
+        # asyncio sets TCP_NODELAY on those connections only whose socket names its protocol.
+        assert server._socket.proto == socket.IPPROTO_TCP
+
+
+def test_a_body_that_is_too_large_or_of_unknown_length_is_refused_unread(served: Any) -> None:
+    path = f"{served.url}/devices/laser/call/set_wavelength"
+    headers = {"Content-Type": "application/json"}
+    for length, status in ((str(10**9), 413), (None, 411)):
+        with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), PATIENCE) as connection:
+            said = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+            request = f"POST {httpx.URL(path).path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{said}\r\n\r\n"
+            connection.sendall(request.encode())
+            assert f" {status} ".encode() in connection.recv(1000)
+    assert httpx.post(path, json={"args": [1500]}, headers=headers).status_code == 200
