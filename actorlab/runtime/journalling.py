@@ -155,8 +155,8 @@ class Journalling:
         if actor.parent is not None:
             told["parent"] = actor.parent.id
             told["place"] = actor.place
-        if actor.service:
-            told["kind"] = "service"
+        if actor.listed_as:
+            told["kind"] = actor.listed_as
         self.append(actor.id, "drawn", drawn, now)
         self.append(actor.id, "run", told, now)  # last: who is listed is also drawn, wherever the journal breaks off
 
@@ -164,20 +164,16 @@ class Journalling:
         """Tell where a run stands."""
         self.append(actor.id, "state", {"state": state, "error": error}, monotonic())
 
-    def before_commands(self, then: Told) -> None:
-        """Have a step go on when all that led to it is on disk, if that is what the journal promises."""
+    def once_written(self, then: Told) -> None:
+        """Go on when all that was told so far is on disk, if that is what the journal promises.
+
+        So goes a step before its first command, and whoever tells an end. `then` gets what keeps it from being written.
+        """
         if self._trouble is None and self.journal.durable:
-            self._when_written(then)
+            post = self._lab.decider.post
+            self.journal.when_written(lambda error: post(then, error))
         else:
             then(self._trouble)
-
-    def before_telling(self, then: Told) -> None:
-        """Have an end be told when it is on disk, if that is what the journal promises."""
-        self.before_commands(then)
-
-    def _when_written(self, then: Told) -> None:
-        post = self._lab.decider.post
-        self.journal.when_written(lambda error: post(then, error))
 
     def took(self, actor: RunActor) -> None:
         """Keep how long the steps of a run took, of those that went well at once; what took no time is left out."""

@@ -81,6 +81,8 @@ class Session(Body):
 class SessionActor(RunActor):
     """The supervisor of a lease block: a run whose body is elsewhere."""
 
+    listed_as = "lease"
+
     def __init__(self, lab: Lab, run_id: str, cells: list[Cell], timeout: float | None) -> None:
         names = tuple(cell.name for cell in cells)
         work = Work(Task(held), (), {}, "lease", names, ())
@@ -103,9 +105,12 @@ class SessionActor(RunActor):
             self.decider.then(self.leave, None)
 
     def granted(self, pause: str | None = None) -> None:
-        """Hear that the lease is there; a block has no place to stand still, so it begins all the same."""
+        """Hear that the lease is there; a block has no place to stand still, so it begins all the same.
+
+        Nobody keeps its data, so its devices aren't asked how they stand: a block begins at once.
+        """
         del pause
-        super().granted()
+        self.looked("")
 
     def leave(self, error: BaseException | None) -> None:
         """Take the end of the block; for the deciding thread."""

@@ -71,10 +71,6 @@ class RunMaker:
         """Make a run of what was bound before, again and again; `make` makes its supervisor."""
         return self._supervisor(work, drawing=work.drawing, make=make)
 
-    def again(self, work: Work, make: Callable[..., RunActor], **known: Any) -> RunActor:
-        """Make a run that goes on with what an earlier one has done."""
-        return self.asked_for(work, make=make, **known)
-
     def child(self, body: Body, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunActor:
         """Make a child run of a body: it borrows what the body holds, and is refused anything else at once."""
         args, kwargs = replace(args, kwargs, unbound)

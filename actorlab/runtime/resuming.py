@@ -71,7 +71,7 @@ def resume(
         make = partial(
             ResumedRun, past=past, answers=answers, again_from=again_from, changed=changed, insists=insists
         )  # fmt: skip
-        actor = lab.maker.again(work, make, run_id=run)
+        actor = lab.maker.asked_for(work, make=make, run_id=run)
         actor.post()
     return actor.run
 

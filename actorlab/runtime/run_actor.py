@@ -190,6 +190,8 @@ class RunActor(Actor):
 
     resumed = False
     """Whether it goes on with what an earlier run of its id had done."""
+    listed_as = ""
+    """What a journal lists it as, if that is neither a task nor a workflow."""
 
     @property
     def service(self) -> str:
@@ -436,7 +438,7 @@ class RunActor(Actor):
         if self.cells:
             take(self, body, work, fresh=attempt > 1)
         if self.journal is not None and body.holds:
-            self.journal.before_commands(partial(self._go, body, work))
+            self.journal.once_written(partial(self._go, body, work))
         else:
             put_to_work(self, body, work)
 

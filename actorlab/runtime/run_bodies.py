@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.work import Work
 
-__all__ = ["BODIES", "alarm_body", "end_waits", "fence", "fence_body", "give_up", "grace_over", "put_to_work"]
-__all__ += ["start_cleanup", "take"]
+__all__ = [
+    "BODIES",
+    "alarm_body",
+    "end_waits",
+    "fence",
+    "fence_body",
+    "give_up",
+    "grace_over",
+    "put_to_work",
+    "start_cleanup",
+    "take",
+]
 
 S = RunState
 BODIES: Final = {"thread": Body, "loop": AsyncBody, "process": ProcessBody}

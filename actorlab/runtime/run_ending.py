@@ -48,7 +48,7 @@ def end(actor: RunActor, action: ev.End) -> None:
         run.reply.finish(None, error)
         on_end()
     elif journal is not None:
-        journal.before_telling(partial(publish_noting, run, error))
+        journal.once_written(partial(publish_noting, run, error))
     else:
         actor.decider.last(publish, (run, error))
 

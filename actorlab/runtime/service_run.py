@@ -40,6 +40,8 @@ class ServiceRun(RunActor):
     It takes none of the places of `max_runs`; with ``lease="step"`` its body uses each device for one call at a time.
     """
 
+    listed_as = "service"
+
     def __init__(self, *args: Any, keeper: Keeper, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._keeper = keeper

@@ -135,6 +135,17 @@ def test_a_run_that_is_cancelled_meanwhile_never_begins(where: Path) -> None:
         lab.run(brighten, laser)
 
 
+def test_a_lease_block_begins_at_once_and_is_listed_as_such(where: Path) -> None:
+    asked.clear()
+    with Lab(journal=where) as lab:
+        laser = lab.add("laser", Slow)
+        with lab.lease(laser):
+            laser.set_power(5.0)
+        assert not asked.is_set()
+    with JournalReader.open(where) as reader:
+        assert [kept.kind for kept in reader.runs()] == ["lease"]
+
+
 def test_a_lab_without_a_journal_asks_nothing() -> None:
     with Lab() as lab:
         run = lab.start(brighten, lab.add("laser", Laser))
