@@ -58,7 +58,7 @@ class Client:
         told: dict[str, Any] = self._connection.get("/tasks")
         return told
 
-    def start(self, task: str, *args: Any, **parameters: Any) -> RemoteRun:
+    def start(self, task: str, /, *args: Any, **parameters: Any) -> RemoteRun:
         """Start a task by its name, with devices by theirs, and return its run at once.
 
         Raises:
@@ -73,7 +73,7 @@ class Client:
         }
         return RemoteRun(self._connection, self._connection.post("/runs", body)["id"])
 
-    def run(self, task: str, *args: Any, **parameters: Any) -> Any:
+    def run(self, task: str, /, *args: Any, **parameters: Any) -> Any:
         """Start a task by its name, wait for its end, and return its result; if this is interrupted, it goes on."""
         return self.start(task, *args, **parameters).result()
 

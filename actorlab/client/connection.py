@@ -12,15 +12,16 @@ import httpx
 
 from actorlab import errors
 from actorlab.encoding import decode, only
-from actorlab.errors import CallTimeout, EncodingError, ServerUnavailable
+from actorlab.errors import CallTimeout, ConfigError, EncodingError, ServerUnavailable
 
 __all__ = ["Connection", "error_in", "path_of"]
 
 KNOWN: Final = only(
     *[item for home in (errors, builtins) for item in vars(home).values()
-      if inspect.isclass(item) and issubclass(item, BaseException)]
+      if inspect.isclass(item) and issubclass(item, Exception if home is builtins else BaseException)]
 )  # fmt: skip
-"""What a server may name: the errors of actorlab and of Python; nothing is imported because an answer names it."""
+"""What a server may name: the errors of actorlab and of Python, but none that end this program, as KeyboardInterrupt;
+nothing is imported because an answer names it."""
 
 
 class Connection:
@@ -29,8 +30,7 @@ class Connection:
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
+        self._http = httpx.Client(base_url=self.url, headers=headers_with(token), timeout=timeout)
 
     def get(self, path: str, **query: Any) -> Any:
         """Look at something."""
@@ -80,6 +80,17 @@ class Connection:
     def close(self) -> None:
         """Close it."""
         self._http.close()
+
+
+def headers_with(token: str | None) -> dict[str, str]:
+    """Return the headers that say who asks. Raise `ConfigError` if they can't be sent; it doesn't show the token."""
+    if token is None:
+        return {}
+    said = token.strip()  # the end of the line in the file it was read from
+    if not said.isascii() or not said.isprintable() or " " in said or not said:
+        message = "the token isn't one that `actorlab token create` prints: letters, digits, - and _, without spaces"
+        raise ConfigError(message)
+    return {"Authorization": f"Bearer {said}"}
 
 
 def error_in(told: Any, note: str) -> BaseException:

@@ -91,9 +91,15 @@ class Reply(Generic[R]):
             if entry.__class__ is not LockType:
                 entry.tell()
 
-    def when_done(self, callback: Callable[[Reply[R]], object]) -> None:
-        """Call back once, from the thread that finishes it or from this one: be short."""
-        self._listen(Callback(self, callback))
+    def when_done(self, callback: Callable[[Reply[R]], object]) -> Callback:
+        """Call back once, from the thread that finishes it or from this one: be short. `forget` takes it back."""
+        parked = Callback(self, callback)
+        self._listen(parked)
+        return parked
+
+    def forget(self, parked: Callback) -> None:
+        """Take out what `when_done` has returned: whoever wanted to be told has left."""
+        self._unpark(parked)
 
     def _listen(self, callback: Callback) -> None:
         self._parked.append(callback)

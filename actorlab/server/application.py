@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 
+from actorlab.errors import ConfigError
 from actorlab.server.desk import Desk
 from actorlab.server.device_routes import device_routes
 from actorlab.server.lab_routes import lab_routes
+from actorlab.server.refusing import Refused, refusal
 from actorlab.server.run_routes import run_routes, steering_routes
 
 if TYPE_CHECKING:
@@ -41,6 +44,15 @@ def router_of(desk: Desk) -> APIRouter:
 
 def app_of(desk: Desk) -> FastAPI:
     """Return the application."""
-    made = FastAPI(title=f"actorlab: {desk.lab.name}")
+    made = FastAPI(title=f"actorlab: {desk.lab.name}", redirect_slashes=False)
     made.include_router(router_of(desk))
+    made.add_exception_handler(HTTPException, no_route)
     return made
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """Answer what no route is for, as routes tell their errors."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = f"there is no {request.method} {request.url.path} here; /openapi.json lists what there is"
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return refusal(request, Refused(status, ConfigError(message), headers=headers))

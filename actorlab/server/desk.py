@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.kernel.reply import post_to_loop
-from actorlab.server.refusing import Refused
+from actorlab.server.refusing import Gate, Refused
 from actorlab.server.tokens import Role, Tokens, Who
 
 if TYPE_CHECKING:
@@ -71,18 +71,17 @@ class Desk:
     # -- who asks
 
     def needs(self, role: Role) -> Any:
-        """Return the dependency of a route that only some may ask for."""
+        """Return the gate of a route that only some may ask for; each route has one."""
 
-        async def checked(request: Request) -> Who:
+        def admit(request: Request) -> None:
             self._refuse_strange_pages(request)
             who = self._who(request)
             request.state.who = who
             if not who.may(role):
                 message = f"{who.name} is {who.role}, and this needs {role}"
                 raise Refused(403, NotAllowed(message))
-            return who
 
-        return Depends(checked)
+        return Depends(Gate(admit))
 
     def _who(self, request: Request) -> Who:
         if self._tokens is None:
@@ -97,11 +96,11 @@ class Desk:
     def _refuse_strange_pages(self, request: Request) -> None:
         """Refuse what a page of another site has sent, which a browser on this machine happens to show."""
         host = request.headers.get("host", "")
-        if self._local_only and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self._local_only and not is_loopback(name_in(f"//{host}")):
             message = f"this server answers on this machine only, and not as {host!r}"
             raise Refused(403, NotAllowed(message))
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             message = f"pages of {origin} may ask nothing here"
             raise Refused(403, NotAllowed(message))
 
@@ -122,6 +121,14 @@ class Desk:
             stream.close()
 
 
+def name_in(url: str) -> str:
+    """Return the name of the machine in an address, or nothing if it isn't one."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether an address can be reached from this machine only."""
     if host == "localhost":
@@ -138,7 +145,10 @@ async def ended(reply: Reply[Any], seconds: float) -> bool:
         return reply.done()
     loop = asyncio.get_running_loop()
     landed: asyncio.Future[None] = loop.create_future()
-    reply.when_done(lambda _: post_to_loop(loop, landed))
-    with suppress(TimeoutError):
-        await asyncio.wait_for(landed, seconds)
+    parked = reply.when_done(lambda _: post_to_loop(loop, landed))
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(landed, seconds)
+    finally:
+        reply.forget(parked)  # who asks again and again leaves nothing behind
     return reply.done()

@@ -87,8 +87,9 @@ def lab_routes(desk: Desk) -> APIRouter:
         return answer({"done": True, "devices": {name: None if why is None else text_of(why) for name, why in found}})
 
     @routes.post("/rearm", status_code=204, dependencies=[operator])
-    async def rearm() -> Response:
+    async def rearm(who: Asker) -> Response:
         """Let devices accept commands again after an emergency stop."""
+        lab.logger.info("the lab is armed again", by=who.name)
         await desk.look(lab.rearm)
         return Response(status_code=204)
 

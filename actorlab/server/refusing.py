@@ -26,13 +26,14 @@ from actorlab.errors import (
     MailboxFull,
     NotLeased,
     NotReached,
+    text_of,
 )
 from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["LabRoute", "Refused"]
+__all__ = ["Gate", "LabRoute", "Refused", "refusal"]
 
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (DeviceBusy, 409), (LeaseTimeout, 409), (LeaseLost, 409), (NotLeased, 409), (ConfigError, 422),
@@ -64,15 +65,30 @@ class Refused(Exception):
         self.details = details
 
 
+class Gate:
+    """Who may ask for a route; FastAPI has read the body when it comes to dependencies, so the route itself asks."""
+
+    def __init__(self, admit: Callable[[Request], None]) -> None:
+        self.admit = admit
+
+    async def __call__(self) -> None:
+        """Do no more: the route has asked."""
+
+
 class LabRoute(APIRoute):
-    """A route whose errors are answered here, also in the application of somebody else."""
+    """A route whose errors are answered here, also in the application of somebody else.
+
+    Of what is sent by those whom its gate doesn't let in, nothing is read; there is no route without a gate.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler, with its errors answered."""
         handle = super().get_route_handler()
+        (gate,) = [found.dependency for found in self.dependencies if isinstance(found.dependency, Gate)]
 
         async def handled(request: Request) -> Response:
             try:
+                gate.admit(request)
                 refuse_large(request)
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - the boundary: whoever asks is told
@@ -95,9 +111,10 @@ def refuse_large(request: Request) -> None:
 def refusal(request: Request, error: Exception) -> Response:
     """Return the answer that tells an error."""
     refused = error if isinstance(error, Refused) else as_refused(error)
-    if refused.status in {401, 403, 500}:
-        trace = refused.error if refused.status == 500 else None  # noqa: PLR2004 - a fault of ours
-        log.warning("%s %s: %s, %s", request.method, request.url.path, refused.status, refused.error, exc_info=trace)
+    level = logging.WARNING if refused.status in {401, 403, 411, 413, 500} else logging.INFO
+    trace = refused.error if refused.status == 500 else None  # noqa: PLR2004 - a fault of ours
+    why = text_of(refused.error)
+    log.log(level, "%s %r: %s, %r", request.method, request.url.path, refused.status, why, exc_info=trace)
     who = getattr(request.state, "who", None)
     told = failure(refused.error, refused.origin, traces=who is not None and who.may("admin"))
     return answer(told | refused.details, refused.status, headers_of(refused))

@@ -25,9 +25,11 @@ __all__ = ["run_routes", "steering_routes"]
 LONGEST: Final = 30.0
 TURNS: Final = 20
 """A run that may not wait for its devices is refused within so many turns of the deciding thread."""
+MOST: Final = 2**53
+"""No run has so many rows."""
 STEPS: Final = 1000
 """The steps of a longer workflow aren't all listed."""
-Id = Annotated[str, Path(description="The id of a run; in a path, # is written %23.")]
+Id = Annotated[str, Path(description="The id of a run; in a path, # is written %23, and that of a child has slashes.")]
 Wait = Annotated[float, Query(ge=0, le=LONGEST, description="Wait at most so many seconds for the end.")]
 
 
@@ -85,12 +87,7 @@ def run_routes(desk: Desk) -> APIRouter:
         """List the runs that haven't ended, and the newest of those that have."""
         return answer(await desk.look(lambda: [in_short(run) for run in lab.runs]))
 
-    @routes.get("/runs/{run_id}", dependencies=[viewer])
-    async def one(run_id: Id) -> Response:
-        """Tell how a run stands: its steps, its progress, why it waits, its error."""
-        return answer(await desk.look(lambda: in_full(found(lab, run_id))))
-
-    @routes.get("/runs/{run_id}/result", dependencies=[viewer])
+    @routes.get("/runs/{run_id:path}/result", dependencies=[viewer])
     async def result(run_id: Id, who: Asker, wait: Wait = 0.0) -> Response:
         """Answer with the result, or the error, of a run that has ended; with 202 if it hasn't."""
         run = await desk.look(found, lab, run_id)
@@ -98,14 +95,20 @@ def run_routes(desk: Desk) -> APIRouter:
             return answer({"id": run.id, "state": str(run.state)}, 202)
         return answer(await desk.look(lambda: outcome(run, traces=who.may("admin"))))
 
-    @routes.get("/runs/{run_id}/data", dependencies=[viewer])
+    @routes.get("/runs/{run_id:path}/data", dependencies=[viewer])
     async def data(
         run_id: Id,
-        after: Annotated[int, Query(ge=0, description="So many rows are known already.")] = 0,
+        after: Annotated[int, Query(ge=0, le=MOST, description="So many rows are known already.")] = 0,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> Response:
         """Answer with rows that a run has recorded so far; `next` is the `after` of the next request."""
         return answer(await desk.look(lambda: rows_of(found(lab, run_id), after, limit)))
+
+    # the last one: the id of a child has slashes, so this would fit what stands above as well
+    @routes.get("/runs/{run_id:path}", dependencies=[viewer])
+    async def one(run_id: Id) -> Response:
+        """Tell how a run stands: its steps, its progress, why it waits, its error."""
+        return answer(await desk.look(lambda: in_full(found(lab, run_id))))
 
     return routes
 
@@ -116,28 +119,28 @@ def steering_routes(desk: Desk) -> APIRouter:
     lab = desk.lab
     operator = desk.needs("operator")
 
-    @routes.post("/runs/{run_id}/cancel", status_code=202, dependencies=[operator])
+    @routes.post("/runs/{run_id:path}/cancel", status_code=202, dependencies=[operator])
     async def cancel(run_id: Id, who: Asker, body: ReasonBody | None = None) -> Response:
         """Ask for the end of a run; its result tells when the work has stopped."""
         run = await desk.look(found, lab, run_id)
         run.cancel(reason_of(body, who, "cancelled"))
         return answer({"id": run.id, "state": str(run.state)}, 202)
 
-    @routes.post("/runs/{run_id}/pause", status_code=202, dependencies=[operator])
+    @routes.post("/runs/{run_id:path}/pause", status_code=202, dependencies=[operator])
     async def pause(run_id: Id, who: Asker, body: ReasonBody | None = None) -> Response:
         """Let a run stand still at its next checkpoint; it keeps its devices."""
         run = await desk.look(found, lab, run_id)
         run.pause(reason_of(body, who, "paused"))
         return answer({"id": run.id, "state": str(run.state)}, 202)
 
-    @routes.post("/runs/{run_id}/resume", status_code=202, dependencies=[operator])
+    @routes.post("/runs/{run_id:path}/resume", status_code=202, dependencies=[operator])
     async def resume(run_id: Id) -> Response:
         """Let a paused run go on."""
         run = await desk.look(found, lab, run_id)
         run.resume()
         return answer({"id": run.id, "state": str(run.state)}, 202)
 
-    @routes.put("/runs/{run_id}/parameters", status_code=204, dependencies=[operator])
+    @routes.put("/runs/{run_id:path}/parameters", status_code=204, dependencies=[operator])
     async def set_parameters(run_id: Id, body: SetBody) -> Response:
         """Set parameters of a run while it goes on."""
         values = given(body.parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -12,9 +13,12 @@ import uvicorn
 from actorlab.errors import ConfigError, ServerUnavailable
 from actorlab.server.application import app_of
 from actorlab.server.desk import Desk, is_loopback
+from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from actorlab.runtime.lab import Lab
     from actorlab.server.tokens import Tokens
@@ -50,7 +54,7 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            app_of(self._desk), log_config=None, access_log=False, lifespan="off", ws="none",
+            CutOff(app_of(self._desk)), log_config=None, access_log=False, lifespan="off", ws="none",
             timeout_graceful_shutdown=int(CLOSING),
         )  # fmt: skip
         self._uvicorn = Ended(config, self._desk)
@@ -90,6 +94,30 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class CutOff:
+    """An application whose requests are answered plainly when they are cut off, which only a server that stops does."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._application(scope, receive, sent)
+        except asyncio.CancelledError:
+            if not begun:
+                message = f"the server stops; {scope['method']} {scope['path']} was begun, and may still be carried out"
+                told = failure(ServerUnavailable(message), "server", traces=False)
+                await answer(told, 503)(scope, receive, send)
 
 
 class Ended(uvicorn.Server):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -353,8 +354,31 @@ def test_a_server_that_is_not_there_is_said(served: Any) -> None:
         pytest.raises(ServerUnavailable, match="does a server run there"),
     ):
         _ = client.health
-    with Client(f"{served.url}/nowhere") as client, pytest.raises(ServerUnavailable, match="is it a lab's server"):
+    with Client(f"{served.url}/nowhere") as client, pytest.raises(ConfigError, match="there is no GET /nowhere/health"):
         _ = client.health
+
+
+class Page(BaseHTTPRequestHandler):
+    """Somebody else's server."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - so the base names it
+        """Say nothing."""
+
+
+def test_a_server_of_something_else_is_told_from_that_of_a_lab() -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as page, ThreadPoolExecutor(1) as elsewhere:
+        answered = elsewhere.submit(page.handle_request)
+        with (
+            Client(f"http://127.0.0.1:{page.server_port}") as client,
+            pytest.raises(ServerUnavailable, match="is it a lab's server"),
+        ):
+            _ = client.health
+        answered.result(5)
 
 
 def test_the_router_is_mounted_in_any_application_and_its_document_can_be_read(lab: Lab) -> None:
