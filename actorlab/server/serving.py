@@ -30,6 +30,8 @@ BACKLOG: Final = 200
 STARTING: Final = 10.0
 CLOSING: Final = 3.0
 """So many seconds the requests in hand have when the server stops; then they are cut off."""
+LARGEST_SAID: Final = 1024 * 1024
+"""So many bytes a client's message may have on a WebSocket: it says what is wanted, and carries no data."""
 
 
 class Server:
@@ -54,7 +56,8 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            CutOff(app_of(self._desk)), log_config=None, access_log=False, lifespan="off", ws="none",
+            CutOff(app_of(self._desk)), log_config=None, access_log=False, lifespan="off",
+            ws="websockets-sansio", ws_max_size=LARGEST_SAID, ws_per_message_deflate=False,
             timeout_graceful_shutdown=int(CLOSING),
         )  # fmt: skip
         self._uvicorn = Ended(config, self._desk)
@@ -114,7 +117,7 @@ class CutOff:
         try:
             await self._application(scope, receive, sent)
         except asyncio.CancelledError:
-            if not begun:
+            if not begun and scope["type"] == "http":
                 message = f"the server stops; {scope['method']} {scope['path']} was begun, and may still be carried out"
                 told = failure(ServerUnavailable(message), "server", traces=False)
                 await answer(told, 503)(scope, receive, send)
