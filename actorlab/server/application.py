@@ -9,10 +9,13 @@ from starlette.exceptions import HTTPException
 
 from actorlab.errors import ConfigError
 from actorlab.server.desk import Desk
+from actorlab.server.device_lives import life_routes
 from actorlab.server.device_routes import device_routes
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.refusing import Refused, refusal
-from actorlab.server.run_routes import run_routes, steering_routes
+from actorlab.server.run_routes import run_routes
+from actorlab.server.run_steering import steering_routes
+from actorlab.server.task_routes import task_routes
 
 if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
@@ -37,8 +40,10 @@ def app(lab: Lab, *, tokens: Tokens | None = None) -> FastAPI:
 def router_of(desk: Desk) -> APIRouter:
     """Return all routes."""
     routes = APIRouter()
-    for part in (lab_routes(desk), device_routes(desk), run_routes(desk), steering_routes(desk)):
-        routes.include_router(part)
+    for part in (
+        lab_routes, device_routes, life_routes, task_routes, run_routes, steering_routes,
+    ):  # fmt: skip
+        routes.include_router(part(desk))
     return routes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +12,8 @@ from starlette.responses import StreamingResponse
 
 from actorlab.errors import ConfigError, text_of
 from actorlab.server.desk import Asker, Desk, ended
+from actorlab.server.error_answers import says
+from actorlab.server.lab_answers import HealthAnswer, QuestionAnswer, StoppedAnswer
 from actorlab.server.refusing import LabRoute, Refused
 from actorlab.server.telling import answer, plain
 
@@ -46,12 +48,12 @@ def lab_routes(desk: Desk) -> APIRouter:
     lab = desk.lab
     viewer, operator = desk.needs("viewer"), desk.needs("operator")
 
-    @routes.get("/health", dependencies=[viewer])
+    @routes.get("/health", dependencies=[viewer], responses=says(HealthAnswer))
     async def health() -> Response:
         """Tell that the server is there, and whether its lab is."""
         return answer({"lab": lab.name, "open": not lab.ending.over, "devices": len(lab.cells)})
 
-    @routes.get("/questions", dependencies=[viewer])
+    @routes.get("/questions", dependencies=[viewer], responses=says(list[QuestionAnswer]))
     async def questions() -> Response:
         """List what runs ask an operator and nobody has answered yet."""
         return answer([
@@ -60,7 +62,7 @@ def lab_routes(desk: Desk) -> APIRouter:
             for item in lab.questions
         ])  # fmt: skip
 
-    @routes.post("/questions/{number}/answer", status_code=204, dependencies=[operator])
+    @routes.post("/questions/{number}/answer", status_code=204, dependencies=[operator], responses=says(None, 404))
     async def answer_question(number: int, body: AnswerBody) -> Response:
         """Answer an operator's question."""
         if number not in {item.id for item in lab.questions}:
@@ -70,7 +72,11 @@ def lab_routes(desk: Desk) -> APIRouter:
         lab.answer(number, body.answer)
         return Response(status_code=204)
 
-    @routes.post("/emergency_stop", dependencies=[operator])
+    in_hand: dict[int | str, dict[str, Any]] = {
+        202: {"model": StoppedAnswer, "description": "All was stopped; not all is known to be safe yet."}
+    }
+
+    @routes.post("/emergency_stop", dependencies=[operator], responses=says(StoppedAnswer) | in_hand)
     async def emergency_stop(
         who: Asker,
         body: StopBody | None = None,
@@ -86,7 +92,7 @@ def lab_routes(desk: Desk) -> APIRouter:
         found = reply.result(0).items()
         return answer({"done": True, "devices": {name: None if why is None else text_of(why) for name, why in found}})
 
-    @routes.post("/rearm", status_code=204, dependencies=[operator])
+    @routes.post("/rearm", status_code=204, dependencies=[operator], responses=says(None, 409))
     async def rearm(who: Asker) -> Response:
         """Let devices accept commands again after an emergency stop."""
         lab.logger.info("the lab is armed again", by=who.name)

@@ -192,7 +192,9 @@ def test_a_conflict_names_the_holder(served: Any, client: Client) -> None:
     until(lambda: client.status("laser")["holder"] == run.id)
     answer = httpx.post(f"{served.url}/devices/laser/call/set_wavelength", json={"args": [1500]})
     assert answer.status_code == 409
-    assert answer.json()["conflicts"] == [{"device": "laser", "holder": run.id, "queue": []}]
+    (conflict,) = answer.json()["conflicts"]
+    assert abs(time.time() - conflict.pop("since")) < 10 * PATIENCE
+    assert conflict == {"device": "laser", "holder": run.id, "run": run.id, "queue": []}
     laser: Any = client.device("laser")
     with pytest.raises(DeviceBusy, match=run.id):
         laser.set_wavelength(1500)
