@@ -34,12 +34,22 @@ def serve_lab(given: Path | None, host: str, port: int) -> int:
         try:
             if left := left_by_crash(lab):
                 typer.echo(left, err=True)
+            ask_again(lab)
             with Server(lab, host=host, port=port, tokens=known) as server:
                 typer.echo(f"{lab.name} is served at {server.url}; Ctrl-C ends it")
                 typer.echo(f"{until_end(lab, signals)}: the server ends, then the lab", err=True)
         finally:
             ended = lab.close()
     return told_left(lab, str(ended) if ended else "")
+
+
+def ask_again(lab: ConfiguredLab) -> None:
+    """Ask again for the runs that only waited when the lab ended, and say which."""
+    try:
+        for run in lab.requeue():
+            typer.echo(f"{run.id} waits again", err=True)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
 
 
 def until_end(lab: ConfiguredLab, signals: SimpleQueue[Signalled]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, Ty
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
-from actorlab.errors import ConfigError, NotLeased
+from actorlab.errors import ConfigError, NotLeased, WorkflowError
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.by_name import KnownByName
@@ -434,12 +434,20 @@ class Lab(KnownByName):
         """Ask again for the runs that only waited when the lab ended, in their order; they keep their ids.
 
         Raises:
-            ConfigError: one of them can't be asked for again; those before it have been.
+            ConfigError: some of them can't be asked for again, which it names with the reasons; the others have been.
 
         """
-        if self.journalling is None:
-            return ()
-        return tuple([self.resume(kept.id) for kept in self.journalling.waiting()])
+        again: list[Run[Any]] = []
+        failed: list[str] = []
+        for kept in () if self.journalling is None else self.journalling.waiting():
+            try:
+                again.append(self.resume(kept.id))
+            except (ConfigError, WorkflowError) as error:
+                failed.append(str(error))
+        if failed:
+            text = f"{len(failed)} of the runs that waited can't be asked for again: {'; '.join(failed)}"
+            raise ConfigError(text)
+        return tuple(again)
 
     # -- services
 

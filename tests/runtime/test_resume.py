@@ -9,6 +9,7 @@ import itertools
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -458,6 +459,25 @@ def test_runs_that_only_waited_are_asked_for_again(bench: Bench) -> None:
         assert again.id == waiting.id
         assert again.result(BOUND) == 1
     assert world.done == ["move 1", "look 1", "total", "off"]
+
+
+def test_one_that_can_not_be_asked_for_again_is_named_and_keeps_none_back(bench: Bench) -> None:
+    def lost(_stage: Stage) -> None:
+        pass
+
+    with Lab(journal=bench.journal) as lab:
+        stage = lab.add("stage", Stage)
+        with lab.lease(stage):
+            outside = lab.device("stage")
+            with ThreadPoolExecutor(1) as elsewhere:
+                waiting = elsewhere.submit(lambda: (lab.start(lost, outside), lab.start(scan, outside, [1]))).result()
+            lab.close()
+        assert [run.state for run in waiting] == [RunState.INTERRUPTED] * 2
+    with Lab(journal=bench.journal) as lab:
+        lab.add("stage", Stage)
+        with pytest.raises(ConfigError, match=r"1 of the runs that waited can't be asked for again: .*lost"):
+            lab.requeue()
+        assert lab.get(waiting[1].id).result(BOUND) == 1
 
 
 # The devices after a crash

@@ -55,6 +55,41 @@ def test_a_signal_ends_the_server_and_the_lab_with_clients_connected(start: Star
     assert process.wait(20) == 0
 
 
+HOLDING = """
+import actorlab as al
+from actorlab.simulation import Laser
+
+@al.task
+def hold(laser: Laser, seconds: float) -> float:
+    al.sleep(seconds)
+    return seconds
+"""
+
+
+def test_a_run_that_only_waited_when_the_server_ended_waits_again_behind_the_next(start: Start, lab_file: Path) -> None:
+    (lab_file.parent / "tasks").mkdir()
+    (lab_file.parent / "tasks" / "holding.py").write_text(HOLDING)
+    lab_file.write_text(lab_file.read_text().replace("journal: null", "journal: kept.db\ndiscover: {folders: [tasks]}"))
+    first = start("--port", "0")
+    assert first.stdout is not None
+    url = first.stdout.readline().split(" at ")[1].split(";")[0]
+    with Client(url) as client:
+        client.start("hold", laser="laser", seconds=60)
+        waiting = client.start("hold", laser="laser", seconds=0)
+        while not waiting.reasons:
+            pass
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    second = start("--port", "0")
+    assert second.stdout is not None
+    url = second.stdout.readline().split(" at ")[1].split(";")[0]
+    with Client(url) as client:
+        assert client.get(waiting.id).result(20) == 0
+    second.send_signal(signal.SIGTERM)
+    _, told = second.communicate(timeout=20)
+    assert f"{waiting.id} waits again" in told
+
+
 def test_a_port_in_use_ends_the_command_with_an_error(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--port", str(taken.getsockname()[1]))
