@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from actorlab.data.rows import Row
+from actorlab.encoding import decode
+from actorlab.errors import EncodingError, JournalError
 from actorlab.journal import schema
 from actorlab.journal.chunks import Columns, rows_from
 
@@ -94,17 +95,23 @@ class KeptRows:
 
 def rows_of(chunk: Columns) -> Iterator[tuple[int, Row]]:
     """Yield the rows of a chunk with their numbers, quantities with their units."""
-    values = {name: with_unit(column, chunk.units.get(name)) for name, column in chunk.values.items()}
+    values = {name: with_unit(name, column, chunk.units.get(name)) for name, column in chunk.values.items()}
     for number, time, *cells in zip(chunk.numbers, chunk.times, *values.values(), strict=True):
         yield number, Row(time, chunk.body, dict(zip(values, cells, strict=True)))
 
 
-def with_unit(column: list[Any], unit: str | None) -> list[Any]:
-    """Make quantities of the numbers of a column that has a unit, where pint is installed."""
+def with_unit(name: str, column: list[Any], unit: str | None) -> list[Any]:
+    """Make quantities of the numbers of a column that has a unit.
+
+    Raises:
+        JournalError: pint isn't installed, or doesn't know the unit: a number without its unit would be another value.
+
+    """
     if unit is None:
         return column
     try:
-        units: Any = import_module("pint").get_application_registry()
-    except ImportError:
-        return column
-    return [units.Quantity(value, unit) for value in column]
+        zero: Any = decode({"$": "quantity", "magnitude": 0, "unit": unit})
+    except EncodingError as error:
+        text = f"{name!r} was recorded in {unit}, and can't be read here: {error}"
+        raise JournalError(text) from error
+    return [zero.__class__(value, zero.units) for value in column]

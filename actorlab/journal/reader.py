@@ -221,6 +221,13 @@ class JournalReader:
             found.sort(key=lambda event: event.number)
         return found
 
+    def gaps(self) -> list[KeptEvent]:
+        """Return where events were lost, as nothing could be written for too long, the first first."""
+        table = schema.events
+        asked = sa.select(sa.func.count()).where(table.c.run == "", table.c.body.contains('["gap",', autoescape=True))
+        ((found,),) = self._all(asked)
+        return self.events("", kinds=("gap",)) if found else []
+
     def recorded(self, run: str) -> Recorded:
         """Return the rows that a run has recorded so far."""
         table = schema.rows

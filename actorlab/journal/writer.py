@@ -139,12 +139,16 @@ class Writer:
         if self.troubled is not None:
             self.troubled = None
             if self.dropped:
-                self.items.extend(("", "gap", {"lost": self.dropped}, time.monotonic()))
-                self.lost, self.dropped = self.lost + self.dropped, 0
+                self._note_gap(max(0, KEPT - group.size) * FIELDS)
             self._call(self._recovered)
         for callback in group.waiting:
             self._call(callback, None)
         return True
+
+    def _note_gap(self, place: int) -> None:
+        """Say where items are missing, at that very place: what came before them and after them stays told apart."""
+        self.items[place:place] = ("", "gap", {"lost": self.dropped}, time.monotonic())
+        self.lost, self.dropped = self.lost + self.dropped, 0
 
     def _call(self, callback: Callable[..., object], *args: object) -> None:
         """Call what others have left to be called; their mistakes are told, and stop nothing."""

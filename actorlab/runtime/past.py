@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actorlab.core.resumption import PastStep, Was
 from actorlab.core.run_core import RunCore
-from actorlab.core.run_state import RunState
+from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import ConfigError
 from actorlab.journal import freeze
 from actorlab.replay import Cores
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actorlab.journal.reader import KeptEvent
     from actorlab.runtime.work import Work
 
-__all__ = ["Past", "TakenOver", "differences", "is_drawn_otherwise", "past_of", "unchanged"]
+__all__ = ["Past", "TakenOver", "differences", "is_drawn_otherwise", "lost_during", "past_of", "unchanged"]
 
 S = RunState
 
@@ -43,6 +43,8 @@ class Past(NamedTuple):
     """How those steps stood before this life that it neither goes past nor begins anew."""
     began: int
     """The number of the event by which it began."""
+    lost: int = 0
+    """So many events the journal has lost while it was under way: of which runs, nobody knows."""
 
     @property
     def state(self) -> RunState:
@@ -100,6 +102,19 @@ class TakenOver(NamedTuple):
         return {"run": self.run, "values": values, "steps": steps, "whole": self.whole}
 
 
+def lost_during(reader: JournalReader, run: str) -> int:
+    """Return how many events the journal has lost while a run was under way."""
+    gaps = reader.gaps()
+    told = reader.events(run, kinds=("drawn", "state")) if gaps else []
+    return sum(gap.payload["lost"] for gap in gaps if was_under_way(told, gap.number))
+
+
+def was_under_way(told: Sequence[KeptEvent], number: int) -> bool:
+    """Tell whether a run had begun, and had not ended, when the event of this number was written."""
+    before = [event for event in told if event.number < number]
+    return bool(before) and not (before[-1].kind == "state" and before[-1].payload["state"] in TERMINAL)
+
+
 def taken_over_in(drawn: dict[str, Any]) -> TakenOver:
     """Read what a life has taken over; the first one, nothing."""
     told: dict[str, Any] = drawn.get("taken_over") or {"run": "", "values": (), "steps": (), "whole": False}
@@ -149,7 +164,11 @@ def life_of(
         if event.kind == "value":
             step, attempt, value = event.payload
             values[step] = (attempt, value)
-        cores.tell(run, event.kind, event.payload, event.time)
+        try:
+            cores.tell(run, event.kind, event.payload, event.time)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            text = f"what {run} did isn't all in the journal ({type(error).__name__} at {event.kind}): start it anew"
+            raise ConfigError(text) from error
     core = cores.runs[run]
     mine = {step: value for step, (attempt, value) in values.items() if attempt == core.attempts(step)}
     units, spawned = units_of(children), spawned_by(children, core)

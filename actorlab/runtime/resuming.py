@@ -27,7 +27,7 @@ from actorlab.errors import ActorLabError, ConfigError, WorkflowError
 from actorlab.journal import JournalReader
 from actorlab.references import reference_of
 from actorlab.runtime.asked import mark_of, reference_in, request_again, resolver_of
-from actorlab.runtime.past import Past, TakenOver, differences, is_drawn_otherwise, past_of, unchanged
+from actorlab.runtime.past import Past, TakenOver, differences, is_drawn_otherwise, lost_during, past_of, unchanged
 from actorlab.runtime.run_actor import RunActor
 from actorlab.runtime.run_ending import end
 
@@ -115,7 +115,7 @@ def read_past(where: str, run: str) -> Past:
         text = f"{run} is a part of {told[-1]['parent']}: resume that one"
         raise ConfigError(text)
     with JournalReader.open(where, resolve=resolver_of(told[-1])) as reader:
-        return past_of(reader, run)
+        return past_of(reader, run)._replace(lost=lost_during(reader, run))
 
 
 def refuse_needless(past: Past) -> None:
@@ -173,11 +173,27 @@ class ResumedRun(RunActor):
         self._same = self._compare()
         self._steps = self._past_steps()
         self._again_from = None if again_from is None else self._number_of(again_from)
+        self._refuse_incomplete()
         for name, answer in answers.items():
             self._note_answer(str(name), answer)
         if self._insists:
             under_way = {n for n, step in enumerate(self._steps) if step.was == "in_flight" and not step.unit}
             self._answers = dict.fromkeys(under_way, REDO) | {DEVICES: GO_ON} | self._answers
+
+    def _refuse_incomplete(self) -> None:
+        """See that a lost value isn't taken for None, nor a step that has acted for one that never began.
+
+        Raises:
+            ConfigError: the journal has lost events while it was under way, and not all of it is to be done again.
+
+        """
+        if self._past.lost and self._again_from != 0:
+            text = (
+                f"{self.id} can't go on where it was: the journal has lost {self._past.lost} events while it was under "
+                f"way, as it couldn't be written for too long, and values of its steps may be among them. Resume it "
+                f"with again_from=0 (on the command line: --from 0) to do all of it again"
+            )
+            raise ConfigError(text)
 
     def _compare(self) -> dict[int, int]:
         """Return which step of before each step is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorlab.data import ArrayKeeper, Dataset, MovedRows, Row
+from actorlab.errors import JournalError
 from actorlab.journal import Journal, JournalReader
 
 UNITS: Any = pint.application_registry
@@ -34,6 +36,18 @@ def kept(path: Path) -> Dataset:
     with JournalReader.open(path) as reader:
         rows = Dataset(MovedRows(reader.rows("sweep#1"), path.parent)).rows
     return Dataset(rows, lambda: {"run": "sweep#1"})
+
+
+def test_a_unit_that_is_not_known_here_is_said_and_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    through_a_journal(path, {"power": UNITS.Quantity(1.5, "mW")})
+    monkeypatch.setitem(sys.modules, "pint", None)
+    with JournalReader.open(path) as reader:
+        assert reader.rows("sweep#1").summary().columns == {"power": "milliwatt"}
+        with pytest.raises(JournalError, match=r"'power' was recorded in milliwatt, .*pip install pint"):
+            list(reader.rows("sweep#1"))
 
 
 VALUES = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none(), st.just([1.0, 2.0]))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -204,6 +205,37 @@ def test_what_is_too_much_to_keep_is_counted(path: Path, monkeypatch: pytest.Mon
             (gap,) = reader.events("", kinds=("gap",))
     assert kept == list(range(len(kept)))
     assert len(kept) + gap.payload["lost"] >= 80
+
+
+def test_a_gap_stands_where_the_events_are_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorlab.journal.writer.KEPT", 50)
+    monkeypatch.setattr("actorlab.journal.writer.MOST", 10)
+    watch, full = Watch(), threading.Event()
+    with Journal.open(path, on_trouble=watch.trouble, on_recovered=watch.over) as journal:
+        writer, write = journal._writer, journal._kept.store.write
+
+        def refuse_or_write(batch: list[Any]) -> Any:
+            if full.is_set() or not writer.dropped:
+                message = "the disk is full"
+                raise JournalError(message)
+            monkeypatch.setattr(journal._kept.store, "write", write)
+            journal.append("a#1", "step", [1000], now())  # after the last drop, and before it is known that all is well
+            return write(batch)
+
+        full.set()
+        monkeypatch.setattr(journal._kept.store, "write", refuse_or_write)
+        for number in range(80):
+            journal.append("a#1", "step", [number], now())
+        assert watch.troubled.wait(5)
+        full.clear()
+        assert watch.recovered.wait(5)
+        journal.flush()
+        with journal.reader() as reader:
+            told = {event.payload[0]: event.number for event in reader.events("a#1")}
+            (gap,) = reader.gaps()
+    assert list(told) == [*range(50), 1000]
+    assert told[49] < gap.number < told[1000]
+    assert gap.payload["lost"] == 30
 
 
 def test_a_callback_that_fails_is_told_and_stops_nothing(path: Path) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from actorlab import Lab, RunState, Shared, cleanup, each, record, sleep, spawn, task, workflow
 from actorlab.errors import ConfigError, JournalError, RunCancelled, WorkflowError
-from actorlab.journal import JournalReader
+from actorlab.journal import Journal, JournalReader
 from actorlab.runtime.run import Run
 
 if TYPE_CHECKING:
@@ -398,6 +399,38 @@ def test_a_value_that_could_not_be_written_down_has_to_be_made_again(bench: Benc
     run = bench.crash(with_lock, at="total")
     assert bench.resume(run, answers={"0": "redo"}) == 1
     assert sorted(world.done) == ["move 7", "total"]
+
+
+# What the journal has lost
+
+
+def lose_events(bench: Bench) -> None:
+    """Have the journal say that it couldn't keep all that happened."""
+    with Journal.open(bench.journal) as journal:
+        journal.append("", "gap", {"lost": 3}, monotonic())
+
+
+def test_a_run_of_which_events_were_lost_is_done_again_or_not_at_all(bench: Bench) -> None:
+    run = bench.crash(scan, [1, 2], at="before 2")
+    lose_events(bench)
+    for how in ({}, {"again_from": "3"}):
+        with pytest.raises(ConfigError, match=r"scan#1 can't go on where it was: the journal has lost 3 .*--from 0"):
+            bench.resume(run, **how)
+    assert world.done == []
+    assert bench.resume(run, again_from=0) == 3
+    assert world.done == ["move 1", "look 1", "move 2", "look 2", "total", "off"]
+
+
+def test_what_was_lost_before_a_run_or_after_its_interruption_is_none_of_its_own(bench: Bench) -> None:
+    with Lab(journal=bench.journal):
+        pass
+    lose_events(bench)
+    run = bench.crash(scan, [1, 2], at="total")
+    with Lab(journal=bench.journal):
+        pass  # which takes note of the interruption
+    lose_events(bench)
+    assert bench.resume(run) == 3
+    assert world.done == ["total", "off"]
 
 
 # What was recorded
