@@ -1,0 +1,1 @@
+"""Show a lab in a browser."""
