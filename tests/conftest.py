@@ -18,6 +18,11 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, d
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the checkers, which take longest, so that no core waits for them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("static") is None)
+
+
 @pytest.fixture(autouse=True)
 def no_thread_stays_behind() -> Iterator[None]:
     """Fail the test if a thread that is ours, or that would keep the program alive, outlives it."""

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 LINT_IMPORTS = ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-logo")
 
 # What a checker may take depends on what else the machine does; it is no property of the sources.
-pytestmark = [pytest.mark.static, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.static, pytest.mark.timeout(900)]
 
 
 def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
