@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from actorlab.client.connection import Connection, path_of
+from actorlab.client.held_leases import headers_for
 from actorlab.client.remote_device import RemoteDevice
+from actorlab.client.remote_lease import RemoteLease
 from actorlab.client.remote_run import RemoteRun
 from actorlab.encoding import encode
 
@@ -50,6 +52,31 @@ class Client:
         """Start a quarantined device afresh, and return when it has connected."""
         self._connection.post(path_of("devices", name, "reset"))
 
+    # -- leases
+
+    def lease(
+        self, *devices: str, shared: tuple[str, ...] = (), ttl: float = 10.0, timeout: float = 30.0, label: str = ""
+    ) -> RemoteLease:
+        """Hold devices for the length of a ``with`` block, all at once: ``with client.lease("laser", "meter"): …``.
+
+        It waits for them at most `timeout` seconds, or inside another lease not at all. The lease renews itself; if
+        this program dies or can't reach the server, it is lost after `ttl` seconds, and the devices are made safe.
+        `label` says to others what it is for.
+        """
+        wanted = {"devices": list(devices), "shared": list(shared), "ttl": ttl, "timeout": timeout, "label": label}
+        return RemoteLease(self._connection, wanted)
+
+    @property
+    def leases(self) -> dict[str, Any]:
+        """Return the leases of all clients, and for each device who holds it, since when, and who waits."""
+        told: dict[str, Any] = self._connection.get("/leases")
+        return told
+
+    def revoke(self, lease_id: str, reason: str = "") -> dict[str, Any]:
+        """Take a lease away from its holder, and make its devices safe; return how it stands after some seconds."""
+        told: dict[str, Any] = self._connection.post(path_of("leases", lease_id, "revoke"), {"reason": reason})
+        return told
+
     # -- runs
 
     @property
@@ -71,7 +98,8 @@ class Client:
             "args": encode(list(args), "args"),
             "parameters": encode(parameters, "parameters"),
         }
-        return RemoteRun(self._connection, self._connection.post("/runs", body)["id"])
+        told = self._connection.ask("POST", "/runs", body, headers=headers_for(self._connection))
+        return RemoteRun(self._connection, told["id"])
 
     def run(self, task: str, /, *args: Any, **parameters: Any) -> Any:
         """Start a task by its name, wait for its end, and return its result; if this is interrupted, it goes on."""

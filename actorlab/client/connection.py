@@ -40,7 +40,15 @@ class Connection:
         """Do something."""
         return self.ask("POST", path, body, query)
 
-    def ask(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
         """Send a request, and return the answer; an error of the server is raised here as what it was there.
 
         Raises:
@@ -48,11 +56,12 @@ class Connection:
             CallTimeout: it didn't answer in time; what was asked for may have been done.
 
         """
+        seconds = self.timeout if timeout is None else timeout
         try:
-            answer = self._http.request(method, path, json=body, params=query or None)
+            answer = self._http.request(method, path, json=body, params=query or None, headers=headers, timeout=seconds)
         except httpx.TimeoutException as error:
             message = (
-                f"{self.url} didn't answer {method} {path} within {self.timeout:g} s; it may have been carried out, "
+                f"{self.url} didn't answer {method} {path} within {seconds:g} s; it may have been carried out, "
                 "or still be: Client(…, timeout=…) waits longer"
             )
             raise CallTimeout(message) from error

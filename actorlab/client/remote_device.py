@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actorlab.client.connection import path_of
+from actorlab.client.held_leases import headers_for
 from actorlab.encoding import decode, encode, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from actorlab.client.connection import Connection
+    from actorlab.client.held_leases import Held
 
 __all__ = ["RemoteDevice"]
 
@@ -24,17 +26,18 @@ class RemoteDevice:
     _name: str
     _connection: Connection
     _members: dict[str, Any]
+    _lease: Held | None
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, lease: Held | None = None) -> None:
         described = connection.get(path_of("devices", name, "description"))
-        self.__dict__.update(_name=name, _connection=connection, _members=described["members"])
+        self.__dict__.update(_name=name, _connection=connection, _members=described["members"], _lease=lease)
         self.__doc__ = described["doc"]
 
     def __getattr__(self, name: str) -> Any:
         kind = self._kind(name)
         if kind == "method":
             return self._method(name)
-        told = self._connection.get(path_of("devices", self._name, "attributes", name))
+        told = self._ask("GET", "attributes", name)
         return decode(told["result"], resolve=loaded)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -45,13 +48,19 @@ class RemoteDevice:
             text = f"{self._name}.{name} is a method, and can't be set"
             raise AttributeError(text)
         body = {"value": encode(value, name)}
-        self._connection.ask("PUT", path_of("devices", self._name, "attributes", name), body)
+        self._ask("PUT", "attributes", name, body)
 
     def __dir__(self) -> Iterable[str]:
         return sorted(self._members)
 
     def __repr__(self) -> str:
         return f"<{self._name} at {self._connection.url}>"
+
+    def _ask(self, method: str, what: str, member: str, body: Any = None) -> Any:
+        """Ask for a member, in the name of a lease if there is one."""
+        connection, lease = self._connection, self._lease
+        headers = headers_for(connection, self._name) if lease is None else lease.headers
+        return connection.ask(method, path_of("devices", self._name, what, member), body, headers=headers)
 
     def _kind(self, name: str) -> str:
         """Return what a member is. Raise `AttributeError` if there is none of this name."""
@@ -62,12 +71,9 @@ class RemoteDevice:
         return str(kind)
 
     def _method(self, name: str) -> Callable[..., Any]:
-        path = path_of("devices", self._name, "call", name)
-        connection = self._connection
-
         def call(*args: Any, **kwargs: Any) -> Any:
             body = {"args": encode(list(args), "args"), "kwargs": encode(kwargs, "kwargs")}
-            return decode(connection.post(path, body)["result"], resolve=loaded)
+            return decode(self._ask("POST", "call", name, body)["result"], resolve=loaded)
 
         call.__name__ = call.__qualname__ = name
         call.__doc__ = self._members[name].get("doc")

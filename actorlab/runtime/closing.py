@@ -14,8 +14,8 @@ from actorlab.errors import ActorLabError, AskDeadlock, ConfigError, JournalErro
 from actorlab.kernel.actor import here
 from actorlab.kernel.frames import stack_of
 from actorlab.runtime.body import Body
-from actorlab.runtime.lease import Session
 from actorlab.runtime.left_behind import Left, LeftBehind
+from actorlab.runtime.session import Session
 from actorlab.scope import current
 
 if TYPE_CHECKING:

@@ -299,8 +299,11 @@ class Lab(KnownByName):
         actor.post()
         return run
 
-    def lease(self, *devices: object, timeout: float | None = None) -> LeaseBlock:
+    def lease(self, *devices: object, timeout: float | None = None, ttl: float | None = None) -> LeaseBlock:
         """Hold some devices for the length of a ``with`` block, all at once; `timeout` bounds the wait (seconds).
+
+        With a `ttl` the lease is lost, and the devices made safe, unless ``lease.renew()`` is called within so many
+        seconds, again and again.
 
         Raises:
             LeaseTimeout: they weren't free in time; the message says who holds them.
@@ -319,7 +322,7 @@ class Lab(KnownByName):
             raise NotLeased(text)
         self.check_open()
         cells = self.cells_of([device_name(ref) for ref in refs])
-        return LeaseBlock(self, self.maker.next_id("lease"), cells, timeout)
+        return LeaseBlock(self, self.maker.next_id("lease"), cells, timeout, ttl)
 
     @property
     def rehearse(self) -> Rehearse:

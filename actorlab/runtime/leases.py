@@ -216,6 +216,10 @@ class Leases:
         waiting = list(self._waiting.values())
         return tuple(actor.id for actor in waiting if any(cell.name == device for cell in actor.leased))
 
+    def holding(self, device: str) -> list[tuple[str, float]]:
+        """Return who holds a device, and since when (monotonic seconds)."""
+        return [(holder, self._table.since(holder)) for holder in self._table.holders(device)]
+
     def set_ending(self, holder: str, *, ending: bool) -> None:
         """Take note whether a holder is expected to end: a paused one isn't, and a service never is.
 

@@ -12,6 +12,7 @@ from actorlab.server.desk import Desk
 from actorlab.server.device_lives import life_routes
 from actorlab.server.device_routes import device_routes
 from actorlab.server.lab_routes import lab_routes
+from actorlab.server.lease_routes import lease_routes
 from actorlab.server.refusing import Refused, refusal
 from actorlab.server.run_routes import run_routes
 from actorlab.server.run_steering import steering_routes
@@ -41,7 +42,7 @@ def router_of(desk: Desk) -> APIRouter:
     """Return all routes."""
     routes = APIRouter()
     for part in (
-        lab_routes, device_routes, life_routes, task_routes, run_routes, steering_routes,
+        lab_routes, device_routes, life_routes, lease_routes, task_routes, run_routes, steering_routes,
     ):  # fmt: skip
         routes.include_router(part(desk))
     return routes

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.kernel.reply import post_to_loop
+from actorlab.server.client_leases import ClientLeases
 from actorlab.server.refusing import Gate, Refused
 from actorlab.server.tokens import Role, Tokens, Who
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.events import Subscription
     from actorlab.runtime.lab import Lab
 
-__all__ = ["Asker", "Desk", "ended", "is_loopback"]
+__all__ = ["ANYBODY", "Asker", "Desk", "ended", "is_loopback"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -51,6 +52,7 @@ class Desk:
 
     def __init__(self, lab: Lab, tokens: Tokens | None, *, local_only: bool) -> None:
         self.lab = lab
+        self.leases = ClientLeases(lab)
         self._tokens = tokens
         self._local_only = local_only
         self._calls = CapacityLimiter(CALLS)

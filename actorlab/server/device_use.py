@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from actorlab.errors import ActorLabError, ConfigError, DeviceBusy, EncodingError
+from actorlab.server.client_leases import within
 from actorlab.server.conflicts import conflicts_over
 from actorlab.server.refusing import Refused, of_driver
 from actorlab.server.telling import given, value_told
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actorlab.runtime.lab import Lab
+    from actorlab.server.client_leases import ClientLease
     from actorlab.server.device_answers import CallBody
 
 __all__ = ["called", "check_device", "check_member", "read_from", "written_to"]
@@ -36,14 +38,14 @@ def check_member(lab: Lab, name: str, member: str, kind: str) -> None:
         raise Refused(404, ConfigError(message), f"device {name}")
 
 
-def called(lab: Lab, name: str, member: str, body: CallBody) -> Any:
+def called(lab: Lab, name: str, member: str, body: CallBody, lease: ClientLease | None) -> Any:
     """Call a method, and write down what it returns."""
     args: list[Any] = given(body.args)
     kwargs: dict[str, Any] = given(body.kwargs)
     device = lab.device(name)
     bound = getattr(device, member)
     check_arguments(lab, name, member, bound, args, kwargs)
-    return told(lab, name, member, lambda: bound(*args, **kwargs))
+    return told(lab, name, member, lease, lambda: bound(*args, **kwargs))
 
 
 def check_arguments(lab: Lab, name: str, member: str, bound: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -62,21 +64,22 @@ def check_arguments(lab: Lab, name: str, member: str, bound: Any, args: list[Any
 device_itself = object()  # stands for `self` where arguments are bound to a function of the class
 
 
-def read_from(lab: Lab, name: str, member: str) -> Any:
+def read_from(lab: Lab, name: str, member: str, lease: ClientLease | None) -> Any:
     """Read an attribute, and write it down."""
-    return told(lab, name, member, lambda: getattr(lab.device(name), member))
+    return told(lab, name, member, lease, lambda: getattr(lab.device(name), member))
 
 
-def written_to(lab: Lab, name: str, member: str, tree: Any) -> None:
+def written_to(lab: Lab, name: str, member: str, tree: Any, lease: ClientLease | None) -> None:
     """Set an attribute."""
     value = given(tree)
-    told(lab, name, member, lambda: setattr(lab.device(name), member, value))
+    told(lab, name, member, lease, lambda: setattr(lab.device(name), member, value))
 
 
-def told(lab: Lab, name: str, member: str, use: Callable[[], Any]) -> dict[str, Any]:
+def told(lab: Lab, name: str, member: str, lease: ClientLease | None, use: Callable[[], Any]) -> dict[str, Any]:
     """Use a device, and write down what comes of it; its own errors are told as its own."""
     try:
-        value = use()
+        with within(lease):
+            value = use()
     except DeviceBusy as error:
         raise Refused(409, error, f"device {name}", conflicts=conflicts_over(lab, [name])) from error
     except ActorLabError as error:

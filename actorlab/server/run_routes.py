@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
+from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk, ended
 from actorlab.server.error_answers import says
 from actorlab.server.refusing import LabRoute
@@ -32,9 +33,9 @@ def run_routes(desk: Desk) -> APIRouter:
     viewer, operator = desk.needs("viewer"), desk.needs("operator")
 
     @routes.post("/runs", status_code=201, dependencies=[operator], responses=says(Begun, 404, 409, status=201))
-    async def start(body: StartBody, who: Asker) -> Response:
-        """Start a task by its name; the answer comes at once."""
-        run = await desk.call(started, lab, body)
+    async def start(body: StartBody, who: Asker, key: LeaseKey = None) -> Response:
+        """Start a task by its name; the answer comes at once. In the name of a lease it borrows the lease's devices."""
+        run = await desk.call(started, lab, body, desk.leases.used(key, who))
         lab.logger.info("a run is started", run=run.id, by=who.name)
         return answer(begun(run), 201)
 

@@ -137,8 +137,9 @@ class Ended(uvicorn.Server):
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then all else."""
+        """End the streams, take the leases away that nobody can renew any more, then end all else."""
         self._desk.end_streams()
+        self._desk.leases.end("the server that gave it stops")
         await super().shutdown(sockets)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
 from actorlab.errors import ConfigError, LeaseTimeout
+from actorlab.server.client_leases import within
 from actorlab.server.conflicts import conflicts_over
 from actorlab.server.refusing import Refused
 from actorlab.server.telling import given
@@ -13,6 +14,7 @@ from actorlab.server.telling import given
 if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.run import Run
+    from actorlab.server.client_leases import ClientLease
     from actorlab.server.run_answers import StartBody
 
 __all__ = ["check_task", "started"]
@@ -28,12 +30,13 @@ def check_task(lab: Lab, name: str) -> None:
         raise Refused(404, ConfigError(message))
 
 
-def started(lab: Lab, body: StartBody) -> Run[Any]:
+def started(lab: Lab, body: StartBody, lease: ClientLease | None = None) -> Run[Any]:
     """Start a task, and tell at once if it may not wait for its devices and would have to."""
     check_task(lab, body.task)
     args: list[Any] = given(body.args)
     parameters: dict[str, Any] = given(body.parameters)
-    run = lab.start(body.task, *args, **parameters)
+    with within(lease):
+        run = lab.start(body.task, *args, **parameters)
     if run.supervisor.options.on_conflict != "reject":
         return run
     for _ in range(TURNS):

@@ -1,0 +1,41 @@
+"""Know in the blocks of which leases the present code runs."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from actorlab.client.connection import Connection
+
+__all__ = ["Held", "headers_for", "held"]
+
+
+class Held(Protocol):
+    """A lease of devices of a lab elsewhere."""
+
+    connection: Connection
+    devices: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what a request in its name says."""
+        ...
+
+
+held: Final[ContextVar[tuple[Held, ...]]] = ContextVar("actorlab_client_leases", default=())
+"""The leases, the innermost last."""
+
+
+def headers_for(connection: Connection, device: str | None = None) -> dict[str, str] | None:
+    """Return what a request says, in the name of the innermost lease: of one that holds the device, if there is one.
+
+    Raises:
+        LeaseLost: that lease is lost.
+
+    """
+    mine = [lease for lease in held.get() if lease.connection is connection]
+    if not mine:
+        return None
+    holding = [lease for lease in mine if device in lease.devices]
+    return (holding or mine)[-1].headers
