@@ -422,6 +422,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8600,
     *,
+    dashboard: Annotated[bool, typer.Option(help="Show the lab in browsers, too.")] = True,
     debug: Debug = False,
 ) -> None:
     """Serve a lab by HTTP to other programs and machines, until Ctrl-C.
@@ -431,7 +432,7 @@ def serve(
     from actorlab.cli.telling import wrong_use  # noqa: PLC0415 - see above
 
     with wrong_use(debug=debug):
-        raise typer.Exit(serving().serve_lab(lab, host, port))
+        raise typer.Exit(serving().serve_lab(lab, host, port, dashboard=dashboard))
 
 
 @token.command("create")

@@ -23,7 +23,7 @@ TURN: Final = 0.5
 """A lab that stops itself is noticed within so many seconds."""
 
 
-def serve_lab(given: Path | None, host: str, port: int) -> int:
+def serve_lab(given: Path | None, host: str, port: int, *, dashboard: bool) -> int:
     """Open a lab, serve it until a signal comes, and close both in order; return the exit code."""
     file = lab_of(given)
     tokens = file.parent / TOKENS
@@ -35,7 +35,7 @@ def serve_lab(given: Path | None, host: str, port: int) -> int:
             if left := left_by_crash(lab):
                 typer.echo(left, err=True)
             ask_again(lab)
-            with Server(lab, host=host, port=port, tokens=known) as server:
+            with Server(lab, host=host, port=port, tokens=known, dashboard=dashboard) as server:
                 typer.echo(f"{lab.name} is served at {server.url}; Ctrl-C ends it")
                 typer.echo(f"{until_end(lab, signals)}: the server ends, then the lab", err=True)
         finally:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.rehearse import Rehearse
     from actorlab.runtime.run import Run
     from actorlab.runtime.run_actor import RunActor
+    from actorlab.runtime.safety import EmergencyStop
     from actorlab.runtime.service import Service, ServiceGroup
 
 __all__ = ["Lab"]
@@ -514,6 +515,11 @@ class Lab(KnownByName):
         reply: Reply[dict[str, BaseException | None]] = Reply()
         self.decider.post(self._stop_everything, (reason, reply))
         return reply
+
+    @property
+    def stopped(self) -> EmergencyStop | None:
+        """Return the emergency stop that is in force, or None: its `reason`, and since when (`time`)."""
+        return self.lab_actor.safety.stopped
 
     def rearm(self) -> None:
         """Let devices accept commands again after an emergency stop.

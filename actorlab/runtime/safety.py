@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.driving.member import Member
 from actorlab.errors import ActorStopped, DeviceFault, DeviceQuarantined
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from actorlab.runtime.leases import Leases
     from actorlab.runtime.lives import Lives
 
-__all__ = ["Safety"]
+__all__ = ["EmergencyStop", "Safety"]
+
+
+class EmergencyStop(NamedTuple):
+    """An emergency stop that is in force: why, and since when (seconds since 1970)."""
+
+    reason: str
+    time: float
 
 
 class Safety:
@@ -42,6 +50,8 @@ class Safety:
         self._cells = cells
         self._leases = leases
         self._lives = lives
+        self.stopped: EmergencyStop | None = None
+        """The emergency stop that is in force; any thread may read it."""
 
     def make_safe(self, cell: Cell, then: Callable[[BaseException | None], object]) -> None:
         """Make a device safe within its bound, and tell; for the deciding thread.
@@ -99,6 +109,7 @@ class Safety:
     def emergency(self, reason: str, reply: Reply[dict[str, BaseException | None]]) -> None:
         """Fence all devices and make them safe, in parallel; for the deciding thread."""
         stop = f"emergency stop: {reason}"
+        self.stopped = EmergencyStop(reason, time.time())
         self._events.add("lab", "emergency stop", reason=reason)
         self._leases.stop(stop)
         outcome: dict[str, BaseException | None] = {}
@@ -115,6 +126,9 @@ class Safety:
         self._leases.go_on_after_stop()
         for cell in self._cells.values():
             cell.allow(self)
+        if self.stopped is not None:
+            self.stopped = None
+            self._events.add("lab", "rearmed")
 
     @staticmethod
     def is_stopped(cell: Cell) -> bool:

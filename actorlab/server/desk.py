@@ -20,6 +20,8 @@ from actorlab.server.tokens import Role, Tokens, Who
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.requests import HTTPConnection
+
     from actorlab.kernel import Reply
     from actorlab.runtime.events import Subscription
     from actorlab.runtime.lab import Lab
@@ -76,7 +78,7 @@ class Desk:
         """Return the gate of a route that only some may ask for; each route has one."""
 
         def admit(request: Request) -> None:
-            self._refuse_strange_pages(request)
+            self.refuse_strange_pages(request)
             who = self._who(request)
             request.state.who = who
             if not who.may(role):
@@ -95,7 +97,16 @@ class Desk:
             raise Refused(401, NotAllowed(why))
         return who
 
-    def _refuse_strange_pages(self, request: Request) -> None:
+    @property
+    def asks_who(self) -> bool:
+        """Tell whether people have to say who they are."""
+        return self._tokens is not None
+
+    def whose(self, token: str) -> Who | None:
+        """Return whose token it is, or None; without tokens everybody may do everything."""
+        return ANYBODY if self._tokens is None else self._tokens.who(token)
+
+    def refuse_strange_pages(self, request: HTTPConnection) -> None:
         """Refuse what a page of another site has sent, which a browser on this machine happens to show."""
         host = request.headers.get("host", "")
         if self._local_only and not is_loopback(name_in(f"//{host}")):

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import uvicorn
 
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
     from actorlab.server.tokens import Tokens
 
+    class Dashboard(Protocol):
+        """What the dashboard, which stands above this layer, does for a server."""
+
+        def claim(self) -> None: ...
+        def release(self) -> None: ...
+        def in_front_of(self, routes: ASGIApp) -> ASGIApp: ...
+        async def begin(self) -> None: ...
+        async def end(self) -> None: ...
+
+
 __all__ = ["PORT", "Server"]
 
 PORT: Final = 8600
@@ -37,14 +48,22 @@ LARGEST_SAID: Final = 1024 * 1024
 class Server:
     """Serve a lab by HTTP, from `start` to `stop`, or in a ``with`` block; the lab goes on when it has stopped.
 
-    Port 0 takes a free one; `url` tells which.
+    Port 0 takes a free one; `url` tells which. With a `dashboard` browsers find it there; a process has one at a time.
 
     Raises:
         ConfigError: an address that others can reach needs `tokens`; or the port is in use.
 
     """
 
-    def __init__(self, lab: Lab, *, host: str = "127.0.0.1", port: int = PORT, tokens: Tokens | None = None) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        *,
+        host: str = "127.0.0.1",
+        port: int = PORT,
+        tokens: Tokens | None = None,
+        dashboard: bool = False,
+    ) -> None:
         if tokens is None and not is_loopback(host):
             message = (
                 f"{host} can be reached by other machines, and nobody would have to say who they are: make tokens "
@@ -55,12 +74,15 @@ class Server:
         self._socket = listening_at(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        self._dashboard = dashboard_of(self._desk) if dashboard else None
+        routes: ASGIApp = app_of(self._desk)
         config = uvicorn.Config(
-            CutOff(app_of(self._desk)), log_config=None, access_log=False, lifespan="off",
-            ws="websockets-sansio", ws_max_size=LARGEST_SAID, ws_per_message_deflate=False,
+            CutOff(routes if self._dashboard is None else self._dashboard.in_front_of(routes)), log_config=None,
+            access_log=False, lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST_SAID,
+            ws_per_message_deflate=False,
             timeout_graceful_shutdown=int(CLOSING),
         )  # fmt: skip
-        self._uvicorn = Ended(config, self._desk)
+        self._uvicorn = Ended(config, self._desk, self._dashboard)
         self._thread = threading.Thread(target=self._serve, name="actorlab server", daemon=True)
 
     def start(self) -> Self:
@@ -68,8 +90,15 @@ class Server:
 
         Raises:
             ServerUnavailable: it doesn't.
+            ConfigError: this process shows another dashboard already.
 
         """
+        if self._dashboard is not None:
+            try:
+                self._dashboard.claim()
+            except ConfigError:
+                self._socket.close()
+                raise
         self._thread.start()
         if not self._uvicorn.ready.wait(STARTING) or not self._uvicorn.started:
             self.stop()
@@ -83,6 +112,8 @@ class Server:
         if self._thread.ident is not None:
             self._thread.join(CLOSING + STARTING)
         self._socket.close()
+        if self._dashboard is not None:
+            self._dashboard.release()
 
     def _serve(self) -> None:
         try:
@@ -126,21 +157,34 @@ class CutOff:
 class Ended(uvicorn.Server):
     """uvicorn's server, which says when it answers, and ends the streams of events before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+    def __init__(self, config: uvicorn.Config, desk: Desk, dashboard: Dashboard | None) -> None:
         super().__init__(config)
         self._desk = desk
+        self._dashboard = dashboard
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""
+        if self._dashboard is not None:
+            await self._dashboard.begin()
         await super().startup(sockets)
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, take the leases away that nobody can renew any more, then end all else."""
+        """End the streams and the dashboard, take the leases away that nobody can renew any more, then end all else."""
         self._desk.end_streams()
         self._desk.leases.end("the server that gave it stops")
-        await super().shutdown(sockets)
+        try:
+            if self._dashboard is not None:
+                await self._dashboard.end()
+        finally:
+            await super().shutdown(sockets)
+
+
+def dashboard_of(desk: Desk) -> Dashboard:
+    """Return the dashboard of a lab: it stands above this layer, and is loaded by those who ask for it."""
+    made: Dashboard = import_module("actorlab.dashboard").Dashboard(desk)
+    return made
 
 
 def listening_at(host: str, port: int) -> socket.socket:

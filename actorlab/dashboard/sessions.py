@@ -1,0 +1,75 @@
+"""Remember who has logged in from which browser, for as long as the server lives."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Final
+
+from actorlab.server.tokens import Who
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+__all__ = ["COOKIE", "Session", "Sessions"]
+
+COOKIE: Final = "actorlab_session"
+LONGEST: Final = 12 * 3600.0
+"""After so many seconds one has to log in again."""
+MOST: Final = 1000
+"""When more browsers than this log in, the oldest have to do so again."""
+
+
+class Session:
+    """Somebody at a browser; it is over when he logs out, or after some hours."""
+
+    def __init__(self, who: Who, until: float) -> None:
+        self.who = who
+        self.until = until
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it counts no more."""
+        return time.monotonic() > self.until
+
+    def end(self) -> None:
+        """Let it count no more."""
+        self.until = 0.0
+
+
+class Sessions:
+    """Those who have logged in, by the random text that their browser's cookie holds."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Session] = {}
+
+    def begin(self, who: Who) -> str:
+        """Remember somebody, and return what his browser is to keep."""
+        for key in [key for key, session in self._known.items() if session.over]:
+            del self._known[key]
+        while len(self._known) >= MOST:
+            self._known.pop(next(iter(self._known))).end()
+        key = secrets.token_urlsafe(32)
+        self._known[key] = Session(who, time.monotonic() + LONGEST)
+        return key
+
+    def of(self, connection: HTTPConnection) -> Session | None:
+        """Return who asks, or None if he hasn't logged in."""
+        session = self._known.get(key_in(connection))
+        return None if session is None or session.over else session
+
+    def end(self, connection: HTTPConnection) -> None:
+        """Forget who asks."""
+        session = self._known.pop(key_in(connection), None)
+        if session is not None:
+            session.end()
+
+
+def key_in(connection: HTTPConnection) -> str:
+    """Return what the browser keeps, or nothing."""
+    try:
+        found = SimpleCookie(connection.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
