@@ -280,8 +280,8 @@ class RunCore:
         self._make_room()
         self._move(S.RUNNING)
         self._start_clock(now)
-        if event.pause:
-            self._pause(Pause(event.pause), now)
+        if pause := self.pause_reason or event.pause:
+            self._pause(Pause(pause), now)
         self._start_all(self._countdown.ready(), now)
         if not self._active:
             self._settle_if_still(now)
@@ -597,6 +597,9 @@ class RunCore:
     # -- pausing
 
     def _pause(self, event: Pause, now: float) -> None:
+        """Pause; a run that still waits for its lease begins paused."""
+        if self.state is S.WAITING:
+            self.pause_reason = event.reason
         if self.state not in (S.RUNNING, S.RETRYING) or self._fenced:
             return
         self.pause_reason = event.reason
@@ -624,6 +627,8 @@ class RunCore:
 
     def _resume(self, event: Resume, now: float) -> None:
         del event
+        if self.state is S.WAITING:
+            self.pause_reason = ""
         if self.state not in (S.PAUSING, S.PAUSED) or self._undecided:
             return
         if self.state is S.PAUSED:

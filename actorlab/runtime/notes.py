@@ -136,7 +136,7 @@ def reasons_of(actor: RunActor) -> tuple[Reason, ...]:
     core = actor.core
     match core.state:
         case S.WAITING:
-            return waiting_reasons(actor)
+            return (*waiting_reasons(actor), *pause_to_come(actor))
         case S.RETRYING:
             return retry_reasons(actor)
         case S.PAUSING | S.PAUSED:
@@ -151,6 +151,14 @@ def reasons_of(actor: RunActor) -> tuple[Reason, ...]:
             return (Reason(text, "cancelling", actor.id),)
         case _:
             return (Reason(f"{actor.id} is {core.state}: {core.reason}", "ended", actor.id),) if core.reason else ()
+
+
+def pause_to_come(actor: RunActor) -> tuple[Reason, ...]:
+    """Say that a run which waits will begin paused."""
+    if not actor.core.pause_reason:
+        return ()
+    text = f"{actor.id} will stand still when it has its devices: {actor.core.pause_reason}"
+    return (Reason(text, "paused", actor.id),)
 
 
 def waiting_reasons(actor: RunActor) -> tuple[Reason, ...]:

@@ -565,19 +565,19 @@ class RunActor(Actor):
         if self.gate is not None:
             self.gate.finish(None, None)
         for child in tuple(self.children):
-            if child.state in (S.PAUSING, S.PAUSED):
+            if child.state in (S.WAITING, S.PAUSING, S.PAUSED):
                 child.supervisor.on(ev.Resume())
 
     def note_standing_children(self) -> None:
-        """Tell of bodies that stand still since they wait for a paused child, and of units that are paused."""
+        """Tell of bodies that stand still since they wait for a child that does, and of units that do."""
         if self.core.state is not S.PAUSING:
             return
         for step, unit in list(self.units.items()):
-            if unit.state is S.PAUSED:
+            if stands_still(unit):
                 self.on(ev.Stood(step))
         for step, body in list(self.bodies.items()):
             awaited = body.waits.get(body.thread)
-            if any(child.reply is awaited and child.state is S.PAUSED for child in self.children):
+            if any(child.reply is awaited and stands_still(child) for child in self.children):
                 self.on(ev.Stood(step))
 
     def cleanup_ended(self, argument: tuple[int, Body, BaseException | None]) -> None:
@@ -697,3 +697,9 @@ class RunActor(Actor):
         ev.Moved: _moved,
         ev.StepMoved: _step_moved,
     }
+
+
+def stands_still(run: Run[Any]) -> bool:
+    """Tell whether a run is paused, or waits for its lease and will be paused when it has it."""
+    core = run.supervisor.core
+    return core.state is S.PAUSED or (core.state is S.WAITING and bool(core.pause_reason))

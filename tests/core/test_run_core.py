@@ -884,6 +884,21 @@ def test_a_run_that_is_granted_with_a_reason_for_a_pause_begins_when_it_is_resum
     assert world.tell(Resume()) == [FreeBodies(), StartBody(0, 1), StartBody(1, 1)]
 
 
+def test_a_run_that_is_paused_while_it_waits_begins_when_it_is_resumed() -> None:
+    world = World(RunSpec(FORK, timeout=5.0))
+    assert world.tell(Begun(), Pause("look")) == []
+    assert world.state() is S.WAITING
+    assert world.tell(Granted()) == [HoldBodies()]
+    assert (world.state(), world.core.pause_reason) == (S.PAUSED, "look")
+    assert world.tell(Resume()) == [FreeBodies(), StartBody(0, 1), StartBody(1, 1)]
+
+
+def test_a_run_that_is_resumed_before_it_has_its_lease_simply_begins() -> None:
+    world = World(RunSpec(ONE))
+    world.tell(Begun(), Pause("look"), Resume())
+    assert world.tell(Granted()) == [StartBody(0, 1)]
+
+
 def test_a_run_that_began_paused_ends_without_a_body_when_it_is_cancelled() -> None:
     world = World(RunSpec(ONE, devices=("laser",)))
     assert world.tell(Begun(), Granted("not yet"), CANCEL) == [FreeBodies(), Fence(), MakeSafe("laser")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -281,6 +282,20 @@ def test_a_paused_body_stands_until_it_is_resumed(lab: Lab, until: Until, body: 
     until(run, RunState.RUNNING)
     run.cancel()
     assert isinstance(run.exception(5), RunCancelled)
+
+
+def test_a_run_that_is_paused_while_it_waits_begins_when_it_is_resumed(lab: Lab, until: Until) -> None:
+    lamp = lab.add("lamp", Lamp)
+    with lab.lease(lamp):
+        outside = lab.device("lamp")
+        with ThreadPoolExecutor(1) as elsewhere:
+            run = elsewhere.submit(lambda: lab.start(plain, outside, 1)).result()
+        run.pause("look at the sample")
+        assert run.reasons[-1] == f"{run.id} will stand still when it has its devices: look at the sample"
+    until(run, RunState.PAUSED)
+    assert run.reasons == (f"{run.id} is paused: look at the sample",)
+    run.resume()
+    run.result(5)
 
 
 # -- nothing blocks the loop

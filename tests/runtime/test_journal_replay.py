@@ -137,8 +137,9 @@ def test_another_process_rebuilds_a_random_lab_at_any_moment(tmp_path: Path, see
             if chance.random() < 0.2:
                 chance.choice(runs).pause("lunch")
             marks.take()
-        for run in runs:
+        for run in runs:  # all of them first: who stands still has devices that others wait for
             run.resume()
+        for run in runs:
             run.exception(10)
             marks.take()
     command = [sys.executable, str(PROGRAM), str(where)]
