@@ -125,7 +125,7 @@ def work(order: Errand, inbox: SimpleQueue[Message], watch: Watch) -> None:
             needed = order.devices
             lab.look_for_tasks()
             watch.refuse_if_interrupted()
-            lab.connect([name for name in order.config.devices if name in needed])
+            lab.add_all([name for name in order.config.devices if name in needed])
             watch.refuse_if_interrupted()
             run = order.begin(lab)
             inbox.put(Began(run))

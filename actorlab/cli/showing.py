@@ -21,6 +21,7 @@ from actorlab.errors import ConfigError
 from actorlab.journal import JournalReader, KeptRun
 from actorlab.journal.kept_rows import RowsSummary
 from actorlab.runtime.asked import DeviceName
+from actorlab.runtime.facts import Facts, trace_of
 from actorlab.runtime.history import History, StepHistory, history_of
 
 __all__ = ["argument_text", "show_run"]
@@ -44,7 +45,7 @@ def show_run(reader: JournalReader, run: KeptRun, output: Path | None, *, as_jso
         output.write_text(run_svg(history, time.time()), encoding="utf-8")
         print(f"{output}: {len(history.steps)} steps of {run.id}")  # noqa: T201 - a command line prints
         return 0
-    facts = Facts(reader, history)
+    facts = Shown(reader, history)
     if as_json:
         print(to_json(facts.as_data(), fallback=readable, inf_nan_mode="null").decode())  # noqa: T201 - as above
         return 0
@@ -54,30 +55,12 @@ def show_run(reader: JournalReader, run: KeptRun, output: Path | None, *, as_jso
     return 0
 
 
-class Facts:
-    """What is told of a run."""
+class Shown(Facts):
+    """What is told of a run, to a person."""
 
     def __init__(self, reader: JournalReader, history: History) -> None:
-        run = history.run
-        self.history = history
-        self.opening = next((it for it in reader.openings() if it.id == run.opening), None)
+        super().__init__(reader, history)
         self.owner = reader.owner()
-        file = history.told.get("file")
-        self.source = reader.source(file, run.created) if file else None
-        self.data: RowsSummary = reader.rows(run.id).summary()
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it for other programs; times are seconds since 1970."""
-        told, opening = self.history.told, self.opening
-        return {
-            **run_as_data(self.history),
-            "arguments": {"args": told.get("args", ()), "kwargs": told.get("kwargs", {})},
-            "options": told.get("options", {}),
-            "source": self.source,
-            "lab": None if opening is None else opening._asdict(),
-            "devices": self.history.devices,
-            "data": self.data._asdict(),
-        }
 
     def parts(self, now: float) -> Iterator[Any]:
         """Yield it for a person, from top to bottom."""
@@ -128,25 +111,6 @@ class Facts:
             )
             yield "lab", f"{opening.holder}; {about}"
         yield "why", "" if run.state in (RunState.SUCCEEDED, RunState.RUNNING) else history.reason or run.error or ""
-
-
-def run_as_data(history: History) -> dict[str, Any]:
-    """Return what a run did, with its child runs."""
-    listed = {name: value for name, value in history.run._asdict().items() if name != "about"}
-    return {
-        **listed,
-        "reason": history.reason,
-        "traceback": "" if not isinstance(history.error, BaseException) else trace_of(history.error),
-        "steps": [step_as_data(step) for step in history.steps],
-        "children": [run_as_data(child) for child in history.children],
-    }
-
-
-def step_as_data(step: StepHistory) -> dict[str, Any]:
-    """Return what a step did."""
-    told = {name: value for name, value in step._asdict().items() if name not in ("error", "run")}
-    error = None if step.error is None else f"{type(step.error).__name__}: {step.error}"
-    return {**told, "error": error, "run": None if step.run is None else run_as_data(step.run)}
 
 
 def readable(value: Any) -> Any:
@@ -297,9 +261,3 @@ def error_text(error: BaseException | str) -> str:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     before = "" if cause is None else f"{error_text(cause)}\n\nwhich led to\n\n"
     return before + trace_of(error) + "\n  ".join(paragraphs(error))
-
-
-def trace_of(error: BaseException) -> str:
-    """Return the traceback that was written down with an error."""
-    text = getattr(error, "recorded_traceback", "")
-    return f"Traceback (most recent call last):\n{text}" if text else ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from actorlab.client.connection import Connection, path_of
+from actorlab.client.connection import Connection, error_in, path_of
 from actorlab.client.held_leases import headers_for
 from actorlab.client.remote_device import RemoteDevice
 from actorlab.client.remote_lease import RemoteLease
-from actorlab.client.remote_run import RemoteRun
+from actorlab.client.remote_run import RemoteRun, rows_at
 from actorlab.encoding import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
 __all__ = ["Client"]
@@ -48,9 +49,64 @@ class Client:
         told: dict[str, Any] = self._connection.get(path_of("devices", name, "description"))
         return told
 
-    def reset(self, name: str) -> None:
-        """Start a quarantined device afresh, and return when it has connected."""
-        self._connection.post(path_of("devices", name, "reset"))
+    def connect(self, name: str) -> None:
+        """Connect a device that was disconnected, and return when it serves; one that serves stays so."""
+        self._connection.post(path_of("devices", name, "connect"))
+
+    def disconnect(self, name: str, reason: str = "") -> None:
+        """Make a device that nobody holds safe, and disconnect it until `connect`.
+
+        Raises:
+            DeviceBusy: somebody holds it; the message says who.
+
+        """
+        self._connection.post(path_of("devices", name, "disconnect"), {"reason": reason})
+
+    def reset(self, name: str, *, force: bool = False) -> None:
+        """Start a quarantined device afresh, and return when it has connected; `force` is an admin's word for it."""
+        self._connection.post(path_of("devices", name, "reset"), force=force)
+
+    def restart(self, name: str, *, force: bool = False) -> None:
+        """End a device's present life, begin a new one, and return when it serves.
+
+        Raises:
+            DeviceBusy: somebody holds it; an admin may `force` it.
+
+        """
+        self._connection.post(path_of("devices", name, "restart"), force=force)
+
+    def last_error(self, name: str) -> BaseException | None:
+        """Return the last error of a device, also if it serves again."""
+        told = self._connection.get(path_of("devices", name, "error"))["error"]
+        return None if told is None else error_in(told, f"the last error of {name} at {self._connection.url}")
+
+    def clear_error(self, name: str) -> None:
+        """Forget the last error of a device that serves."""
+        self._connection.ask("DELETE", path_of("devices", name, "error"))
+
+    @property
+    def device_types(self) -> list[dict[str, Any]]:
+        """Return the classes of devices that the lab knows, with what they are made with as JSON Schema."""
+        told: list[dict[str, Any]] = self._connection.get("/device_types")
+        return told
+
+    def add(self, name: str, type: str | None = None, /, *args: Any, **kwargs: Any) -> RemoteDevice:  # noqa: A002
+        """Add a device of a type that the lab knows, or without one the device of this name in the lab's file.
+
+        Return what stands for it when it has connected.
+
+        Raises:
+            ConfigError: the lab knows no such type, or it isn't made with this, or the name is taken.
+            DeviceUnavailable: it didn't connect; the message says why.
+
+        """
+        body = {"name": name, "type": type, "args": encode(list(args), "args"), "kwargs": encode(kwargs, "kwargs")}
+        self._connection.post("/devices", body)
+        return self.device(name)
+
+    def remove(self, name: str) -> None:
+        """Disconnect a device that nobody holds, and forget it."""
+        self._connection.ask("DELETE", path_of("devices", name))
 
     # -- leases
 
@@ -108,7 +164,8 @@ class Client:
     @property
     def runs(self) -> tuple[RemoteRun, ...]:
         """Return the runs that haven't ended, and the newest of those that have."""
-        return tuple(RemoteRun(self._connection, told["id"]) for told in self._connection.get("/runs"))
+        latest_first: list[dict[str, Any]] = self._connection.get("/runs", limit=10_000)
+        return tuple(RemoteRun(self._connection, told["id"]) for told in reversed(latest_first))
 
     def get(self, run_id: str) -> RemoteRun:
         """Return a run by its id.
@@ -120,7 +177,106 @@ class Client:
         self._connection.get(path_of("runs", run_id))
         return RemoteRun(self._connection, run_id)
 
+    def resume(
+        self,
+        run_id: str,
+        *,
+        answers: Mapping[str, str] | None = None,
+        again_from: str | int | None = None,
+        changed: bool = False,
+    ) -> RemoteRun:
+        """Let a paused run go on, or go on with one that was interrupted, failed or was cancelled: as `Lab.resume`.
+
+        Raises:
+            ConfigError: it can't be resumed; the message says why.
+
+        """
+        body = {"answers": dict(answers or {}), "again_from": again_from, "changed": changed}
+        return RemoteRun(self._connection, self._connection.post(path_of("runs", run_id, "resume"), body)["id"])
+
+    def retry(self, run_id: str, *, again_from: str | int | None = None, changed: bool = False) -> RemoteRun:
+        """Do again what failed in a run, or was under way when it was cut off: as `Lab.retry`."""
+        body = {"again_from": again_from, "changed": changed}
+        return RemoteRun(self._connection, self._connection.post(path_of("runs", run_id, "retry"), body)["id"])
+
+    def requeue(self) -> tuple[RemoteRun, ...]:
+        """Ask again for the runs that only waited when the lab ended."""
+        return tuple(RemoteRun(self._connection, told["id"]) for told in self._connection.post("/runs/requeue"))
+
+    def rehearse(self, task: str, /, *args: Any, **parameters: Any) -> dict[str, Any]:
+        """Say what a task would do, and when: its steps, its makespan, its critical path; no device is touched."""
+        body = {"task": task, "args": encode(list(args), "args"), "parameters": encode(parameters, "parameters")}
+        told: dict[str, Any] = self._connection.post("/rehearsals", body)
+        return told
+
+    # -- the past
+
+    def history(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        since: float | None = None,
+        children: bool = False,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return the runs that the lab's journal knows, the latest first: in a state, of a name, since a time.
+
+        Times are in seconds since 1970; `before` is the id of a run, with whose elders the list goes on.
+        """
+        wanted = {"state": state, "name": name, "since": since, "children": children, "before": before, "limit": limit}
+        query = {key: value for key, value in wanted.items() if value is not None}
+        told: list[dict[str, Any]] = self._connection.get("/history", **query)
+        return told
+
+    def past(self, run_id: str) -> dict[str, Any]:
+        """Return all that the lab's journal knows of a run, also of one that ended long ago."""
+        told: dict[str, Any] = self._connection.get(path_of("history", run_id))
+        return told
+
+    def past_rows(self, run_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows that a run has recorded, by the lab's journal."""
+        return rows_at(self._connection, path_of("history", run_id, "data"))
+
+    def why(self, run_id: str) -> dict[str, Any]:
+        """Say why a run waits; or how it ended, and what it was doing then."""
+        told: dict[str, Any] = self._connection.get(path_of("history", run_id, "why"))
+        return told
+
+    # -- services
+
+    @property
+    def services(self) -> dict[str, Any]:
+        """Return how the services stand, by name."""
+        told: dict[str, Any] = self._connection.get("/services")
+        return told
+
+    def start_service(self, name: str) -> None:
+        """Begin a life of a service that rests."""
+        self._connection.post(path_of("services", name, "start"))
+
+    def stop_service(self, name: str) -> None:
+        """End the life of a service, and let it rest until somebody starts it."""
+        self._connection.post(path_of("services", name, "stop"))
+
+    def restart_service(self, name: str) -> None:
+        """End the life of a service, if there is one, and begin another."""
+        self._connection.post(path_of("services", name, "restart"))
+
     # -- the lab
+
+    @property
+    def interlocks(self) -> list[dict[str, Any]]:
+        """Return how the interlocks stand."""
+        told: list[dict[str, Any]] = self._connection.get("/interlocks")
+        return told
+
+    @property
+    def progress(self) -> dict[str, Any] | None:
+        """Return how far the lab is with its runs, or None: nothing has run yet."""
+        told: dict[str, Any] | None = self._connection.get("/progress")["progress"]
+        return told
 
     @property
     def health(self) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.client.connection import error_in, path_of
 from actorlab.core.run_state import RunState
 from actorlab.encoding import decode, encode, loaded
+from actorlab.errors import EncodingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actorlab.client.connection import Connection
 
-__all__ = ["RemoteRun"]
+__all__ = ["RemoteRun", "rows_at"]
 
 TURN: Final = 10.0
 """One request waits at most so many seconds for the end of a run; then comes the next."""
@@ -69,14 +70,7 @@ class RemoteRun:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows that the run has recorded so far: each with its time, its body and its values."""
-        after = 0
-        while True:
-            told = self._connection.get(path_of("runs", self.id, "data"), after=after)
-            for row in told["rows"]:
-                yield {**row, "values": decode(row["values"], resolve=loaded)}
-            if not told["rows"]:
-                return
-            after = told["next"]
+        return rows_at(self._connection, path_of("runs", self.id, "data"))
 
     def cancel(self, reason: str = "") -> None:
         """Ask for the end of the run; `result()` tells when the work has stopped."""
@@ -89,6 +83,10 @@ class RemoteRun:
     def resume(self) -> None:
         """Let a paused run go on."""
         self._connection.post(path_of("runs", self.id, "resume"))
+
+    def revoke(self, reason: str = "") -> None:
+        """Take the run's lease away: its devices are made safe, and only then somebody else gets them."""
+        self._connection.post(path_of("runs", self.id, "revoke"), {"reason": reason})
 
     def set(self, **parameters: Any) -> None:
         """Set parameters of the run while it goes on.
@@ -114,3 +112,25 @@ class RemoteRun:
 
     def __repr__(self) -> str:
         return f"<{self.id} at {self._connection.url}>"
+
+
+def rows_at(connection: Connection, path: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows at a path; of one whose values can't be told, or read here, its `error` and no values."""
+    after = 0
+    while True:
+        told = connection.get(path, after=after)
+        for row in told["rows"]:
+            yield row_in(row)
+        if not told["rows"]:
+            return
+        after = told["next"]
+
+
+def row_in(row: dict[str, Any]) -> dict[str, Any]:
+    """Read a row."""
+    if row.get("error") is not None:
+        return {**row, "error": error_in(row["error"], "its values can't be told")}
+    try:
+        return {**row, "values": decode(row["values"], resolve=loaded)}
+    except EncodingError as error:
+        return {**row, "values": None, "error": error}

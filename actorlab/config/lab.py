@@ -33,7 +33,7 @@ def lab_from_yaml(path: str | Path) -> ConfiguredLab:
     lab = ConfiguredLab(config, config.journal)
     try:
         lab.look_for_tasks()
-        lab.connect(lab.config.devices)
+        lab.add_all(lab.config.devices)
     except BaseException:
         lab.close()
         raise
@@ -71,7 +71,7 @@ class ConfiguredLab(Lab):
         """Add one of the devices in the file, and return its proxy. Raises what `Lab.add` raises."""
         return self.inventory.connected(self._begin(name))
 
-    def connect(self, names: Iterable[str]) -> None:
+    def add_all(self, names: Iterable[str]) -> None:
         """Add some of the devices in the file, all at the same time.
 
         Raises:

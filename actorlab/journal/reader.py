@@ -152,12 +152,18 @@ class JournalReader:
         since: float | None = None,
         parent: str | None = None,
         roots: bool = False,
+        before: str | None = None,
         limit: int | None = None,
         brief: bool = False,
     ) -> list[KeptRun]:
         """Return the runs that fit, the latest first: in some states, of a name, created since (seconds since 1970).
 
-        A `brief` list leaves out what they are about.
+        `before` is the id of a run: the list goes on with those that are older. A `brief` list leaves out what they are
+        about.
+
+        Raises:
+            JournalError: there is no run `before`.
+
         """
         table = schema.runs
         asked = sa.select(*list(table.c)[:-1], sa.literal("{}")) if brief else sa.select(table)
@@ -172,6 +178,9 @@ class JournalReader:
             asked = asked.where(table.c.parent == parent)
         if roots:
             asked = asked.where(table.c.parent.is_(None))
+        if before is not None:
+            last = self.run(before)
+            asked = asked.where(sa.tuple_(table.c.created, table.c.number) < sa.tuple_(last.created, last.number))
         return [self._run(row) for row in self._all(asked.limit(limit))]
 
     def unfinished(self) -> list[KeptRun]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.production import Wanted
     from actorlab.streams import Listening
 
-__all__ = ["NOBODY", "Cell", "DeviceState", "LifeMailbox"]
+__all__ = ["APART", "NOBODY", "Cell", "DeviceState", "LifeMailbox"]
 
 
 class DeviceState(enum.StrEnum):
@@ -39,6 +39,8 @@ class DeviceState(enum.StrEnum):
     BUSY = "busy"
     RESTARTING = "restarting"
     QUARANTINED = "quarantined"
+    DISCONNECTING = "disconnecting"
+    DISCONNECTED = "disconnected"
     CLOSED = "closed"
 
     @property
@@ -53,8 +55,13 @@ SECOP: Final = {
     DeviceState.BUSY: 300,
     DeviceState.RESTARTING: 200,
     DeviceState.QUARANTINED: 400,
+    DeviceState.DISCONNECTING: 300,
+    DeviceState.DISCONNECTED: 0,
     DeviceState.CLOSED: 0,
 }
+
+APART: Final = (DeviceState.DISCONNECTING, DeviceState.DISCONNECTED)
+"""Somebody has disconnected it, and it stays so until somebody connects it."""
 
 NOBODY: Final = None
 """The token of a device that nobody holds: it accepts calls from outside runs."""
@@ -189,6 +196,9 @@ class Cell:
             case DeviceState.QUARANTINED:
                 text = f"{self.name} is quarantined{cause}: look at it, then call lab.reset({self.name!r})"
                 error: ActorLabError = DeviceQuarantined(text)
+            case DeviceState.DISCONNECTING | DeviceState.DISCONNECTED:
+                text = f"{self.name} is {self.standing.value}: lab.connect({self.name!r}) connects it again"
+                error = DeviceUnavailable(text)
             case DeviceState.CLOSED:
                 error = DeviceUnavailable(f"{self.name} is closed: its lab has ended, or it was removed")
             case DeviceState.CONNECTING:

@@ -177,6 +177,19 @@ class Devices:
         cell = self.cell(name)
         self._lab_actor.lives.reset(name, force=force).result(cell.config.timeout + BEYOND)
 
+    def disconnect(self, name: str, why: str) -> None:
+        """Make a device that nobody holds safe, disconnect it, and return when its thread has ended."""
+        cell = self.cell(name)
+        self._lab_actor.lives.disconnect(name, why).result(2 * cell.config.safe_timeout + BEYOND)
+
+    def connect(self, name: str) -> None:
+        """Connect a device that was disconnected, and return when it serves."""
+        cell = self.cell(name)
+        connected = self._lab_actor.lives.connect(name)
+        if not connected.wait(cell.config.timeout + cell.config.safe_timeout + BEYOND):
+            raise cell.unavailable()
+        connected.outcome()
+
     def restart(self, name: str) -> None:
         """End a device's life, begin a new one, and return when it serves."""
         cell = self.cell(name)

@@ -62,6 +62,21 @@ class Interlock:
         return self._watch.message
 
     @property
+    def number(self) -> int:
+        """Return its number, by which it is told from others."""
+        return self._watch.number
+
+    @property
+    def then(self) -> Then:
+        """Return what is done when it trips."""
+        return self._watch.then
+
+    @property
+    def devices(self) -> tuple[str, ...] | None:
+        """Return the names of the devices for which it is, or None: for all."""
+        return self._watch.devices
+
+    @property
     def tripped(self) -> bool:
         """Tell whether it has tripped, and isn't well again."""
         return self._watch.standing.tripped
@@ -128,7 +143,7 @@ class Standstill(str):
 class Interlocks:
     """The interlocks of a lab, and what follows from them.
 
-    `add`, `remove`, `added` and `join` are for any thread, all else for the deciding one.
+    `add`, `all`, `remove`, `added` and `join` are for any thread, all else for the deciding one.
     """
 
     def __init__(self, lab: Lab, decider: Decider, events: EventLog, cells: dict[str, Cell]) -> None:
@@ -173,6 +188,11 @@ class Interlocks:
             self.remove(watch)
             raise
         return Interlock(watch, self)
+
+    @property
+    def all(self) -> tuple[Interlock, ...]:
+        """Return those that are watched."""
+        return tuple([Interlock(watch, self) for watch in self._watches])
 
     def remove(self, watch: Watch) -> None:
         """End an interlock."""

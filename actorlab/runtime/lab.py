@@ -209,6 +209,27 @@ class Lab(KnownByName):
         """Disconnect a device that nobody holds, and forget it."""
         self.inventory.remove(name, timeout)
 
+    def disconnect(self, name: str, reason: str = "") -> None:
+        """Make a device that nobody holds safe, and disconnect it until `connect`; the lab knows it meanwhile.
+
+        Runs that want it are refused. One that is disconnected already stays so.
+
+        Raises:
+            DeviceBusy: somebody holds it; the message says who.
+            DeviceQuarantined: its driver doesn't return; the message says where it is.
+
+        """
+        self.inventory.disconnect(name, reason or "somebody has disconnected it")
+
+    def connect(self, name: str) -> None:
+        """Connect a device that was disconnected, make it safe, and return when it serves; one that serves stays so.
+
+        Raises:
+            DeviceUnavailable: it didn't connect; `lab.status(name)` says more.
+
+        """
+        self.inventory.connect(name)
+
     def reset(self, name: str, *, force: bool = False) -> None:
         """Start a quarantined device afresh, and return when it has connected; one that serves forgets its last error.
 
@@ -506,6 +527,11 @@ class Lab(KnownByName):
         """Return the services, by name."""
         return {name: served.handle for name, served in self.lab_actor.services.named.items()}
 
+    @property
+    def groups(self) -> dict[str, ServiceGroup]:
+        """Return the groups of services, by name."""
+        return self.lab_actor.services.groups
+
     def emergency_stop(self, reason: str) -> Reply[dict[str, BaseException | None]]:
         """Stop everything and make all devices safe, all at once; return a reply at once.
 
@@ -568,6 +594,11 @@ class Lab(KnownByName):
         core = InterlockCore(period, period if grace is None else grace, hysteresis)
         names = None if devices is None else tuple([self.inventory.cell(name).name for name in names_of(devices)])
         return self.lab_actor.interlocks.add(condition, then, names, core, message)
+
+    @property
+    def interlocks(self) -> tuple[Interlock, ...]:
+        """Return the interlocks, the first that was made first."""
+        return self.lab_actor.interlocks.all
 
     def _stop_everything(self, argument: tuple[str, Reply[dict[str, BaseException | None]]]) -> None:
         reason, reply = argument

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.lease_table import BlockerKind, LeaseTable, Request
 from actorlab.errors import ActorLabError, ConfigError, DeviceUnavailable, LeaseTimeout
-from actorlab.runtime.cell import NOBODY, Cell, DeviceState
+from actorlab.runtime.cell import APART, NOBODY, Cell, DeviceState
 from actorlab.runtime.reason import Reason, Why
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Leases:
             cell = self._cells.get(name)
             if cell is None or cell.standing is DeviceState.CLOSED:
                 return ConfigError(f"{request.holder} needs {name!r}, which this lab doesn't have any more")
-            if cell.standing is DeviceState.QUARANTINED:
+            if cell.standing is DeviceState.QUARANTINED or cell.standing in APART:
                 return cell.unavailable()
         return self._endless_refusal(request)
 

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from actorlab.core.supervision import (
     AllStopped,
@@ -16,6 +16,7 @@ from actorlab.core.supervision import (
     ChildRemoved,
     ChildUp,
     Escalate,
+    Halt,
     Quarantine,
     Refuse,
     Reset,
@@ -27,9 +28,17 @@ from actorlab.core.supervision import (
     Tick,
     WakeAt,
 )
-from actorlab.errors import ActorLabError, CallTimeout, ConfigError, DeviceQuarantined, DeviceUnavailable, repr_of
+from actorlab.errors import (
+    ActorLabError,
+    CallTimeout,
+    ConfigError,
+    DeviceBusy,
+    DeviceQuarantined,
+    DeviceUnavailable,
+    repr_of,
+)
 from actorlab.kernel import Reply
-from actorlab.runtime.cell import Cell, DeviceState
+from actorlab.runtime.cell import APART, Cell, DeviceState
 from actorlab.runtime.device_actor import DeviceActor
 from actorlab.runtime.direct_actor import DirectDeviceActor
 from actorlab.runtime.isolated_actor import IsolatedDeviceActor
@@ -47,6 +56,8 @@ if TYPE_CHECKING:
 __all__ = ["Lives", "short"]
 
 monotonic = time.monotonic
+NEVER: Final = (DeviceState.QUARANTINED, DeviceState.CLOSED, *APART)
+"""How a device stands that won't serve unless somebody sees to it."""
 logger = logging.getLogger("actorlab")
 
 
@@ -72,6 +83,8 @@ class Lives:
         self._first: dict[str, list[Reply[None]]] = {}
         """Who waits for the next life of a device to serve."""
         self._leaving: dict[str, Reply[None]] = {}
+        self._parting: dict[str, list[Reply[None]]] = {}
+        """Who waits for the end of the life of a device that is being disconnected."""
         self._random = random.Random()  # noqa: S311 - the jitter of restarts is no secret
         self.stopped: Reply[tuple[str, ...]] = Reply()
         self.closing = False
@@ -135,6 +148,69 @@ class Lives:
         self._cells.pop(cell.name, None)
         self._stand(cell, DeviceState.CLOSED)
 
+    def disconnect(self, name: str, why: str) -> Reply[None]:
+        """End a device's life until `connect`, from any thread; the reply is done when it has ended."""
+        reply: Reply[None] = Reply()
+        self._decider.post(self._disconnect, (name, why, reply))
+        return reply
+
+    def _disconnect(self, argument: tuple[str, str, Reply[None]]) -> None:
+        name, why, reply = argument
+        cell = self._cells.get(name)
+        actor = cell.actor if cell is not None else None
+        if cell is None or cell.holder:
+            reply.finish(None, refused_to_disconnect(name, cell))
+        elif cell.standing is DeviceState.DISCONNECTED:
+            reply.finish(None, None)
+        elif name in self._parting:
+            self._parting[name].append(reply)
+        elif actor is not None and actor.abandoned and not actor.down.done():
+            text = f"{name} can't be disconnected, since its old thread hasn't ended; it is here:\n{actor.where()}"
+            reply.finish(None, DeviceQuarantined(text))
+        else:
+            self._part(cell, why, reply)
+
+    def _part(self, cell: Cell, why: str, reply: Reply[None]) -> None:
+        """Make a device safe and disconnect it; nobody gets it before it is connected again."""
+        self._parting[cell.name] = [reply]
+        cell.owes_safe = cell.owes_safe or cell.standing is DeviceState.IDLE
+        cell.why = why
+        self._leases.available(cell, available=False)
+        self._stand(cell, DeviceState.DISCONNECTING)
+        self._leases.refuse_waiting(cell, cell.unavailable())
+        self._supervise(Halt(cell.name))
+        if cell.actor is None or cell.actor.down.done():
+            self._parted(cell)
+
+    def _parted(self, cell: Cell) -> None:
+        """Take note that a device is disconnected."""
+        self._stand(cell, DeviceState.DISCONNECTED)
+        self._settle_first(cell, cell.unavailable())
+        self._settle_parting(cell, None)
+
+    def _settle_parting(self, cell: Cell, error: BaseException | None) -> None:
+        for waiting in self._parting.pop(cell.name, ()):
+            waiting.finish(None, error)
+
+    def connect(self, name: str) -> Reply[None]:
+        """Begin a new life of a device that was disconnected, from any thread; the reply is done when it serves."""
+        reply: Reply[None] = Reply()
+        self._decider.post(self._connect, (name, reply))
+        return reply
+
+    def _connect(self, argument: tuple[str, Reply[None]]) -> None:
+        name, reply = argument
+        cell = self._cells.get(name)
+        if cell is None:
+            reply.finish(None, ConfigError(f"there is no device named {name!r}"))
+        elif cell.standing is DeviceState.IDLE:
+            reply.finish(None, None)
+        elif cell.standing is DeviceState.DISCONNECTED:
+            cell.why = ""
+            self._await_life(cell, Reset(name), reply)
+        else:
+            reply.finish(None, cell.unavailable())
+
     def restart(self, name: str) -> Reply[None]:
         """End a device's present life and begin a new one, from any thread; the reply is done when it serves."""
         reply: Reply[None] = Reply()
@@ -146,6 +222,9 @@ class Lives:
         cell = self._cells.get(name)
         if cell is None:
             reply.finish(None, ConfigError(f"there is no device named {name!r}"))
+            return
+        if cell.standing in APART:
+            reply.finish(None, cell.unavailable())
             return
         if cell.actor is not None and not cell.actor.down.done() and not cell.actor.abandoned:
             cell.why = "somebody restarts it"
@@ -168,6 +247,9 @@ class Lives:
         if cell.standing is DeviceState.IDLE:  # it serves: there is nothing to start
             cell.last_error, cell.why = None, ""
             reply.finish(None, None)
+            return
+        if cell.standing in APART:
+            reply.finish(None, cell.unavailable())
             return
         if force and cell.standing is DeviceState.QUARANTINED:
             self._supervise(ChildDown(name))
@@ -288,6 +370,11 @@ class Lives:
         if cell.name in self._leaving:
             self._supervise(ChildDown(cell.name))
             self._let_go(cell)
+            self._settle_parting(cell, None)
+            return
+        if cell.name in self._parting:
+            self._supervise(ChildDown(cell.name))
+            self._parted(cell)
             return
         if error is not None and not actor.abandoned:
             cell.last_error, cell.why = error, short(error)
@@ -340,12 +427,13 @@ class Lives:
             self.lose(cell, f"it doesn't stop ({reason})")
 
     def _quarantine(self, cell: Cell, reason: str) -> None:
-        cell.why = cell.why or reason
+        cell.why = reason if cell.name in self._parting else cell.why or reason
         self._stand(cell, DeviceState.QUARANTINED)
         self._leases.available(cell, available=False)
         self._settle_first(cell, cell.unavailable())
         if cell.name in self._leaving:
             self._leaving.pop(cell.name).finish(None, cell.unavailable())
+        self._settle_parting(cell, cell.unavailable())
         self._leases.refuse_waiting(cell, cell.unavailable())
 
     def lose(self, cell: Cell, reason: str) -> None:
@@ -389,7 +477,7 @@ class Lives:
         waiting, self._ready = self._ready, []
         for cells, then in waiting:
             standings = [cell.standing for cell in cells]
-            if DeviceState.QUARANTINED in standings or DeviceState.CLOSED in standings:
+            if any(standing in NEVER for standing in standings):
                 self._decider.then(then, False)
             elif all(cell.standing is DeviceState.IDLE and not cell.mailbox.closed for cell in cells):
                 self._decider.then(then, True)
@@ -433,6 +521,13 @@ def actor_class(cell: Cell) -> type[DeviceActor]:
     if cell.config.isolation == "process":
         return IsolatedDeviceActor
     return DirectDeviceActor if cell.config.direct else DeviceActor
+
+
+def refused_to_disconnect(name: str, cell: Cell | None) -> ActorLabError:
+    """Make the error for a device that isn't disconnected, since it isn't there or somebody holds it."""
+    if cell is None:
+        return ConfigError(f"there is no device named {name!r}")
+    return DeviceBusy(f"{name} is held by {cell.holder}, so it can't be disconnected: wait for its end, or cancel it")
 
 
 def tell_nobody(reason: str, error: BaseException | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from actorlab.rehearsal.budget import Budget
 from actorlab.rehearsal.durations import Durations
 from actorlab.runtime.in_progress import look_at, remembered_in
 from actorlab.runtime.on_paper import PaperLab
@@ -30,10 +31,20 @@ R = TypeVar("R")
 class Rehearse:
     """Rehearse runs of a lab: call it as one calls `lab.run`."""
 
-    def __init__(self, lab: Lab, durations: Durations | None = None, *, simulate: bool = False) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        durations: Durations | None = None,
+        *,
+        simulate: bool = False,
+        steps: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self._lab = lab
         self._durations = durations
         self._simulate = simulate
+        self._steps = steps
+        self._seconds = seconds
 
     def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Rehearsal:
         """Say what a run of a task or workflow would do, among the runs that are in progress.
@@ -42,7 +53,8 @@ class Rehearse:
         else what `takes` says, else 1 s; the rehearsal says of each which it is.
 
         Raises:
-            WorkflowError: it can't be drawn.
+            WorkflowError: it can't be drawn, or has more steps than it may.
+            CallTimeout: it takes longer to rehearse than it may.
 
         """
         current.get().forbid(f"lab.rehearse({getattr(function, '__name__', function)}, …)")
@@ -50,7 +62,8 @@ class Rehearse:
         lab.check_open()
         paper, known, others = paper_of(lab), self._known(), others_in(lab)
         if not self._simulate:
-            return rehearse_on_paper(paper, function, args, dict(kwargs), known, others)
+            budget = Budget(self._steps, self._seconds)
+            return rehearse_on_paper(paper, function, args, dict(kwargs), known, others, budget)
         recipes = {cell.name: Recipe(cell.factory, cell.args, cell.kwargs, cell.config) for cell in lab.cells.values()}
         return simulate_on_paper(paper, recipes, function, args, dict(kwargs), known, others)
 
@@ -59,14 +72,22 @@ class Rehearse:
         """Return what a run has done so far, and when, to be seen beside its rehearsal."""
         return timeline_of(run)
 
-    def using(self, *, durations: Durations | None = None, simulate: bool = False) -> Rehearse:
+    def using(
+        self,
+        *,
+        durations: Durations | None = None,
+        simulate: bool = False,
+        steps: int | None = None,
+        seconds: float | None = None,
+    ) -> Rehearse:
         """Return what rehearses by the durations that somebody else knows, or simulates.
 
         With ``simulate=True`` the bodies really run, in virtual time, on simulated twins of the devices: that of its
         `DeviceConfig(twin=…)`, or an instrument of a virtual bench for the drivers of `actorlab.simulation`. What a
-        body does besides (files, time.sleep, threads of its own) it really does.
+        body does besides (files, time.sleep, threads of its own) it really does. Without that, it goes through so many
+        `steps` at most, and takes so many `seconds` at most when it is drawn.
         """
-        return Rehearse(self._lab, durations or self._durations, simulate=simulate)
+        return Rehearse(self._lab, durations or self._durations, simulate=simulate, steps=steps, seconds=seconds)
 
     def _known(self) -> Durations:
         return self._durations if self._durations is not None else remembered_in(self._lab)

@@ -10,6 +10,7 @@ from actorlab.core.run_state import RunState
 from actorlab.core.virtual_lab import Performance, Script, VirtualLab, VirtualRun
 from actorlab.errors import text_of
 from actorlab.references import reference_of
+from actorlab.rehearsal.budget import Budget
 from actorlab.rehearsal.durations import DEFAULT_SECONDS, Durations, Estimate, estimate
 from actorlab.rehearsal.interval import makespan_interval
 from actorlab.rehearsal.rehearsal import Conflict, Rehearsal, Violation
@@ -38,9 +39,10 @@ def rehearse_on_paper(
     kwargs: dict[str, Any],
     durations: Durations,
     others: Sequence[InProgress] = (),
+    budget: Budget | None = None,
 ) -> Rehearsal:
     """Rehearse a task or workflow, among the runs that are in progress; no body runs."""
-    performer = Rehearser(lab, durations)
+    performer = Rehearser(lab, durations, budget)
     actor = performer.maker.make(function, args, kwargs)
     stage = VirtualLab(performer, lab.limits)
     virtual = performer.enter(stage, actor, others)
@@ -70,7 +72,7 @@ class Guess(NamedTuple):
 class Rehearser:
     """Say how long bodies take, and make the runs that steps are; bodies are never called."""
 
-    def __init__(self, lab: PaperLab, durations: Durations) -> None:
+    def __init__(self, lab: PaperLab, durations: Durations, budget: Budget | None = None) -> None:
         self.maker: Final = PaperMaker(lab)
         self.actors: dict[str, RunActor] = {}
         """The supervisors of all runs that are rehearsed, by their ids: they are looked at, and never begin."""
@@ -80,6 +82,7 @@ class Rehearser:
         self.unknown: dict[str, None] = {}
         self.estimates: dict[tuple[str, int], Estimate] = {}
         self._durations = durations
+        self._budget = Budget() if budget is None else budget
         self._limits = LimitsMet()
         self._in_progress: dict[str, InProgress] = {}
         self._guesses: list[Guess] = []
@@ -118,6 +121,7 @@ class Rehearser:
     def body(self, run: VirtualRun, step: int, attempt: int) -> Performance:
         """Return the seconds of a step, or the run that it is."""
         del attempt
+        self._budget.spend()
         actor = self.actors[run.id]
         work = actor.work[step]
         progress = self._in_progress.get(run.id)

@@ -59,7 +59,10 @@ class RunBook:
         return (*self._ended, *[actor.run for actor in self._begun.values()])
 
     def begin(self, actor: RunActor) -> None:
-        """Take note of a run that begins."""
+        """Take note of a run that begins; one that is resumed takes the place of what it was."""
+        if actor.resumed:
+            for old in [run for run in self._ended if run.id == actor.id]:
+                self.drop(old)
         self._begun[actor.id] = actor
         if actor.parent is None and not actor.options.hidden and not actor.service:
             self._batch.begin(actor.id, monotonic())

@@ -58,6 +58,9 @@ class Safety:
 
         If it can't be done the device is quarantined, and making it safe is the first thing that its next life does.
         """
+        if cell.standing is DeviceState.DISCONNECTED:  # it was made safe before that, unless it owes it
+            then(cell.unavailable() if cell.owes_safe else None)
+            return
         cell.owes_safe = True
         done = Once(then)
         actor = cell.actor

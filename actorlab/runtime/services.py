@@ -137,7 +137,7 @@ class Served:
 
 
 class Services:
-    """The services of a lab; but for `serve`, `group`, `request` and `reasons` for the deciding thread."""
+    """The services of a lab; but for `serve`, `group`, `groups`, `request` and `reasons` for the deciding thread."""
 
     def __init__(
         self, lab: Lab, decider: Decider, events: EventLog, lives: Lives, make_group: Callable[..., ServiceGroupCore]
@@ -196,6 +196,11 @@ class Services:
         group = Group(self, self._make_group(name, strategy, intensity))
         self._lab.ask(partial(self._add_group, group))
         return group.handle
+
+    @property
+    def groups(self) -> dict[str, ServiceGroup]:
+        """Return the groups that have a name."""
+        return {group.name: group.handle for group in self._groups if group.name}
 
     def request(self, of: Served | Group, event: Event) -> None:
         """Ask for something.

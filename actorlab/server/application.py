@@ -11,11 +11,17 @@ from actorlab.errors import ConfigError
 from actorlab.server.desk import Desk
 from actorlab.server.device_lives import life_routes
 from actorlab.server.device_routes import device_routes
+from actorlab.server.device_stock import stock_routes
+from actorlab.server.history_routes import history_routes
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.lease_routes import lease_routes
+from actorlab.server.overview_routes import overview_routes
 from actorlab.server.refusing import Refused, refusal
+from actorlab.server.rehearsal_routes import rehearsal_routes
+from actorlab.server.run_resuming import resuming_routes
 from actorlab.server.run_routes import run_routes
 from actorlab.server.run_steering import steering_routes
+from actorlab.server.service_routes import service_routes
 from actorlab.server.task_routes import task_routes
 
 if TYPE_CHECKING:
@@ -42,7 +48,8 @@ def router_of(desk: Desk) -> APIRouter:
     """Return all routes."""
     routes = APIRouter()
     for part in (
-        lab_routes, device_routes, life_routes, lease_routes, task_routes, run_routes, steering_routes,
+        lab_routes, overview_routes, device_routes, life_routes, stock_routes, lease_routes, task_routes,
+        rehearsal_routes, run_routes, steering_routes, resuming_routes, service_routes, history_routes,
     ):  # fmt: skip
         routes.include_router(part(desk))
     return routes

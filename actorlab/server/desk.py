@@ -33,6 +33,8 @@ Ts = TypeVarTuple("Ts")
 CALLS: Final = 64
 """So many calls of devices may be in hand at one time; the next is refused, as the threads for them are all taken."""
 LOOKS: Final = 16
+READINGS: Final = 4
+REHEARSALS: Final = 2
 ANYBODY: Final = Who("somebody on this machine", "admin")
 
 
@@ -59,11 +61,24 @@ class Desk:
         self._local_only = local_only
         self._calls = CapacityLimiter(CALLS)
         self._looks = CapacityLimiter(LOOKS)
+        self._readings = CapacityLimiter(READINGS)
+        self._rehearsals = CapacityLimiter(REHEARSALS)
         self._streams: set[Subscription] = set()
 
     async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Ask the lab for something that needs no device."""
         return await to_thread.run_sync(function, *args, limiter=self._looks)
+
+    async def read(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Read the journal, which may take its time."""
+        return await to_thread.run_sync(function, *args, limiter=self._readings, abandon_on_cancel=True)
+
+    async def reckon(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Do something that takes a processor's time, and touches no device."""
+        if self._rehearsals.available_tokens < 1:
+            message = f"the server has {REHEARSALS} rehearsals in hand, and takes no more: try again soon"
+            raise MailboxFull(message)
+        return await to_thread.run_sync(function, *args, limiter=self._rehearsals, abandon_on_cancel=True)
 
     async def call(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Do something that may wait for a device; it goes on if whoever asked for it leaves."""

@@ -43,7 +43,12 @@ ALWAYS: Final = (401, 403, 411, 413, 422, 500, 503)
 """What every route may answer with."""
 
 
+CONTENT: Final = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}}
+"""Named, as a model for each error of each route would take a second when a server starts; the answers about runs have
+brought it into the document."""
+
+
 def says(answer: Any, *refusals: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route: its answer (None: it has no body), and the errors beyond those of all."""
     told: dict[int | str, dict[str, Any]] = {} if answer is None else {status: {"model": answer}}
-    return told | {code: {"model": ErrorAnswer, "description": REFUSALS[code]} for code in sorted({*ALWAYS, *refusals})}
+    return told | {code: {"description": REFUSALS[code], **CONTENT} for code in sorted({*ALWAYS, *refusals})}

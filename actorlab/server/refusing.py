@@ -38,7 +38,7 @@ __all__ = ["Gate", "LabRoute", "Refused", "refusal"]
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (DeviceBusy, 409), (LeaseTimeout, 409), (LeaseLost, 409), (NotLeased, 409), (ConfigError, 422),
     (EncodingError, 422), (MailboxFull, 503), (DeviceUnavailable, 503), (CallTimeout, 504), (DeviceFault, 502),
-    (NotReached, 502), (ActorLabError, 409),
+    (NotReached, 502), (ActorLabError, 409), (TimeoutError, 504),
 )  # fmt: skip
 """The first that fits counts: what else actorlab refuses, it refuses as things
 stand. 502 and 504 are a device's own failures: the server itself is well."""

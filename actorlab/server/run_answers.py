@@ -10,8 +10,21 @@ from actorlab.core.run_state import RunState
 from actorlab.server.error_answers import ErrorAnswer
 
 __all__ = [
-    "Begun", "Body", "Outcome", "ReasonBody", "RowsAnswer", "RunAnswer", "RunInShort", "SetBody", "StartBody",
-    "StepAnswer", "StepsAnswer",
+    "Begun",
+    "Body",
+    "Outcome",
+    "ProgressAnswer",
+    "ReasonBody",
+    "ResumeBody",
+    "RetryBody",
+    "RowsAnswer",
+    "RunAnswer",
+    "RunInShort",
+    "SetBody",
+    "StartBody",
+    "StepAnswer",
+    "StepsAnswer",
+    "Why",
 ]  # fmt: skip
 
 Number: TypeAlias = float | str
@@ -36,6 +49,19 @@ class ReasonBody(Body):
     """Why somebody wants something."""
 
     reason: str = ""
+
+
+class RetryBody(Body):
+    """From where a run is done again, and whether it may be drawn otherwise than it was."""
+
+    again_from: str | int | None = Field(default=None, description="This step, and all that are written after it.")
+    changed: bool = Field(default=False, description="Keep the values of steps that are as they were.")
+
+
+class ResumeBody(RetryBody):
+    """What an operator would be asked: by the name or number of a step, and for "devices"."""
+
+    answers: dict[str, str] = Field(default_factory=dict)
 
 
 class SetBody(Body):

@@ -6,16 +6,17 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
+from actorlab.core.run_state import RunState
 from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk, ended
 from actorlab.server.error_answers import says
 from actorlab.server.refusing import LabRoute
 from actorlab.server.run_answers import Begun, Outcome, RowsAnswer, RunAnswer, RunInShort, StartBody, StepsAnswer
-from actorlab.server.run_telling import begun, found, in_full, in_short, outcome, rows_of, steps_of
+from actorlab.server.run_telling import Wanted, begun, found, in_full, listed, outcome, rows_of, steps_of
 from actorlab.server.starting import started
 from actorlab.server.telling import answer
 
-__all__ = ["Id", "run_routes"]
+__all__ = ["After", "Before", "Id", "Limit", "States", "run_routes"]
 
 LONGEST: Final = 30.0
 MOST: Final = 2**53
@@ -23,6 +24,9 @@ MOST: Final = 2**53
 Id = Annotated[str, Path(description="The id of a run; in a path, # is written %23, and that of a child has slashes.")]
 Wait = Annotated[float, Query(ge=0, le=LONGEST, description="Wait at most so many seconds for the end.")]
 After = Annotated[int, Query(ge=0, le=MOST, description="So many are known already.")]
+States = Annotated[list[RunState] | None, Query(description="Only runs in these states.")]
+Children = Annotated[bool, Query(description="Also runs that other runs have started.")]
+Before = Annotated[str | None, Query(description="The id of a run: go on with those that are older.")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Answer with so many, at most.")]
 
 
@@ -39,10 +43,14 @@ def run_routes(desk: Desk) -> APIRouter:
         lab.logger.info("a run is started", run=run.id, by=who.name)
         return answer(begun(run), 201)
 
-    @routes.get("/runs", dependencies=[viewer], responses=says(list[RunInShort]))
-    async def runs() -> Response:
-        """List the runs that haven't ended, and the newest of those that have."""
-        return answer(await desk.look(lambda: [in_short(run) for run in lab.runs]))
+    @routes.get("/runs", dependencies=[viewer], responses=says(list[RunInShort], 404))
+    async def runs(
+        *, state: States = None, name: str | None = None, children: Children = True, before: Before = None,
+        limit: Limit = 1000,
+    ) -> Response:  # fmt: skip
+        """List the runs that haven't ended, and the newest of those that have: the latest first."""
+        wanted = Wanted(state or [], name, children, before, limit)
+        return answer(await desk.look(listed, lab, wanted))
 
     unfinished: dict[int | str, dict[str, Any]] = {202: {"model": Begun, "description": "It hasn't ended yet."}}
 

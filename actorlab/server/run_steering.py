@@ -1,4 +1,4 @@
-"""Offer the verbs by which runs are steered: cancel, pause, resume, set parameters."""
+"""Offer the verbs by which runs are steered: cancel, pause, revoke their lease, set parameters."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def steering_routes(desk: Desk) -> APIRouter:
         run.pause(reason_of(body, who, "paused"))
         return answer(begun(run), 202)
 
-    @routes.post("/runs/{run_id:path}/resume", status_code=202, dependencies=[operator], responses=asked_for)
-    async def resume(run_id: Id) -> Response:
-        """Let a paused run go on."""
+    @routes.post("/runs/{run_id:path}/revoke", status_code=202, dependencies=[operator], responses=asked_for)
+    async def revoke(run_id: Id, who: Asker, body: ReasonBody | None = None) -> Response:
+        """Take a run's lease away: it is fenced, its devices are made safe, and only then somebody else gets them."""
         run = await desk.look(found, lab, run_id)
-        run.resume()
+        await desk.look(lab.revoke, run_id, reason_of(body, who, "revoked"))
         return answer(begun(run), 202)
 
     @routes.put("/runs/{run_id:path}/parameters", status_code=204, dependencies=[operator], responses=says(None, 404))

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.errors import ConfigError, EncodingError
 from actorlab.server.refusing import Refused
 from actorlab.server.telling import failure, plain, value_told
 
 if TYPE_CHECKING:
+    from actorlab.core.run_state import RunState
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.notes import Progress
     from actorlab.runtime.records import Row
     from actorlab.runtime.run import Run
     from actorlab.runtime.steps import StepView
 
-__all__ = ["begun", "found", "in_full", "in_short", "outcome", "progress_told", "rows_of", "steps_of"]
+__all__ = [
+    "Wanted",
+    "begun",
+    "found",
+    "in_full",
+    "in_short",
+    "listed",
+    "outcome",
+    "progress_told",
+    "rows_of",
+    "steps_of",
+]
 
 STEPS: Final = 1000
 """The steps of a longer workflow aren't all listed."""
@@ -28,6 +40,29 @@ def found(lab: Lab, run_id: str) -> Run[Any]:
         return lab.get(run_id)
     except ConfigError as error:
         raise Refused(404, error) from error
+
+
+class Wanted(NamedTuple):
+    """Which runs are to be listed; `children` are those that other runs have started."""
+
+    state: list[RunState]
+    name: str | None
+    children: bool
+    before: str | None
+    limit: int
+
+
+def listed(lab: Lab, wanted: Wanted) -> list[dict[str, Any]]:
+    """List the runs that are wanted, the latest first."""
+    runs = list(reversed(lab.runs))
+    if wanted.before is not None:
+        runs = runs[runs.index(found(lab, wanted.before)) + 1 :]
+    chosen = (
+        run for run in runs
+        if (not wanted.state or run.state in wanted.state) and wanted.name in (None, run.name)
+        and (wanted.children or run.supervisor.parent is None)
+    )  # fmt: skip
+    return [in_short(run) for run in islice(chosen, wanted.limit)]
 
 
 def begun(run: Run[Any]) -> dict[str, Any]:

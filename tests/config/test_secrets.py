@@ -59,7 +59,7 @@ def test_a_driver_gets_the_text_itself(folder: Path, reference: str, isolation: 
     rest = f"kwargs: {{password: {reference}, more: {{keys: [{reference}]}}}}\n    args: [{reference}, 2]"
     file = lab_file(folder, f"{rest}\n    isolation: {isolation}")
     with ConfiguredLab(read_lab_file(file)) as lab:
-        lab.connect(["smu"])
+        lab.add_all(["smu"])
         assert lab.device("smu").length() == (len(WORDS), 2, b"c")
 
 
