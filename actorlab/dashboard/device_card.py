@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
+from actorlab.dashboard.device_call import DeviceCall
+from actorlab.dashboard.device_values import DeviceValues
 from actorlab.dashboard.widgets import button, fact, heading, show_text
 from actorlab.runtime.cell import DeviceState
 
@@ -42,8 +44,10 @@ class DeviceCard:
                 self._queue = fact("Waiting")
                 self._doing = fact("Doing")
                 self._busy = fact("Busy")
-                self._error = fact("Last error")
+                self._error = fact("Last error", "error-text")
+            self._values = DeviceValues(page, name, description)
             if page.may("operator"):
+                DeviceCall(page, name, description)
                 self._show_ways_back()
 
     def refresh(self, status: DeviceStatus) -> None:
@@ -54,12 +58,12 @@ class DeviceCard:
         why = "; ".join(text for text in (status.why, *status.vetoes, *owes) if text)
         show_text(self._why, why)
         retry = "" if status.retry_in is None else f" (again in {status.retry_in:.0f} s)"
-        self._holder.text = status.holder or "nobody"
-        self._queue.text = ", ".join(status.queue) or "nobody"
-        self._doing.text = f"{status.in_progress or 'nothing'}{retry}"
-        self._busy.text = f"{100 * status.busy:.0f} %, {status.calls_per_second:.1f} calls/s"
-        self._error.text = status.last_error or "none"
-        self._error.classes(remove="error-text", add="error-text" if status.last_error else "")
+        self._holder.show(status.holder or "nobody")
+        self._queue.show(", ".join(status.queue))
+        self._doing.show(f"{status.in_progress}{retry}")
+        self._busy.show(f"{100 * status.busy:.0f} %, {status.calls_per_second:.1f} calls/s")
+        self._error.show(status.last_error)
+        self._values.refresh()
 
     def delete(self) -> None:
         """Take the card away: the device was removed."""

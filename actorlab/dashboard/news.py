@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from actorlab.dashboard.log_lines import KINDS, Line, line_of
+from actorlab.dashboard.sampling import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -72,10 +73,11 @@ class Follower:
 
 
 class Newsroom:
-    """What all browsers of a dashboard share: the desk, the news, the log, looks at the lab."""
+    """What all browsers of a dashboard share: the desk, the news, the log, live values, looks at the lab."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.samples = Samples(desk.lab)
         self.lines: deque[Line] = deque(maxlen=LINES)
         self._followers: set[Follower] = set()
         self._looks: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
@@ -91,6 +93,7 @@ class Newsroom:
         self._tasks = [
             asyncio.create_task(self._tell(everything)),
             asyncio.create_task(self._keep_lines(worth_a_line)),
+            asyncio.create_task(self.samples.take()),
         ]
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, Ty
 from nicegui import background_tasks, ui
 
 from actorlab.dashboard.news import EVERYTHING, News, Newsroom
-from actorlab.errors import ActorLabError, NotAllowed, text_of
+from actorlab.errors import ActorLabError, text_of
 from actorlab.server.refusing import Refused
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PageContext:
 
         async def handle() -> None:
             try:
-                self.check(role, what)
+                self._session.check(role, what)
                 done = handler()
                 if inspect.isawaitable(done):
                     await done
@@ -74,21 +74,6 @@ class PageContext:
                 self.tell(f"{what} failed: {text_of(error)}", "negative")
 
         return handle
-
-    def check(self, role: Role, what: str) -> None:
-        """Refuse what only others may do, or whose login is over.
-
-        Raises:
-            NotAllowed: that is so.
-
-        """
-        if self._session.over:
-            message = "you have logged out, or long ago logged in: log in again"
-            raise NotAllowed(message)
-        if not self.may(role):
-            log.warning("%s is %s and may not: %s", self.who.name, self.who.role, what)
-            message = f"{self.who.name} is {self.who.role}, and this needs {role}"
-            raise NotAllowed(message)
 
     def tell(self, text: str, tone: Tone = "info") -> None:
         """Show a short notice in this browser."""

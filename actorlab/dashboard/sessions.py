@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 
+from actorlab.errors import NotAllowed
 from actorlab.server.tokens import Who
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
+
+    from actorlab.server.tokens import Role
 
 __all__ = ["COOKIE", "Session", "Sessions"]
 
@@ -19,6 +23,8 @@ LONGEST: Final = 12 * 3600.0
 """After so many seconds one has to log in again."""
 MOST: Final = 1000
 """When more browsers than this log in, the oldest have to do so again."""
+
+log = logging.getLogger("actorlab.dashboard")
 
 
 class Session:
@@ -36,6 +42,21 @@ class Session:
     def end(self) -> None:
         """Let it count no more."""
         self.until = 0.0
+
+    def check(self, role: Role, what: str) -> None:
+        """Refuse what only others may do, or whose login is over.
+
+        Raises:
+            NotAllowed: that is so.
+
+        """
+        if self.over:
+            message = "you have logged out, or logged in long ago: log in again"
+            raise NotAllowed(message)
+        if not self.who.may(role):
+            log.warning("%s is %s and may not: %s", self.who.name, self.who.role, what)
+            message = f"{self.who.name} is {self.who.role}, and this needs {role}"
+            raise NotAllowed(message)
 
 
 class Sessions:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from nicegui import ui
 
-__all__ = ["Kind", "button", "fact", "heading", "select", "show_text"]
+__all__ = ["Fact", "Kind", "button", "fact", "heading", "select", "show_text"]
 
 Kind: TypeAlias = Literal["plain", "main", "quiet", "danger"]
 
@@ -23,12 +23,26 @@ def heading(text: str, level: int = 2) -> ui.label:
     return ui.label(text).classes("title").props(f'role="heading" aria-level="{level}"')
 
 
-def fact(name: str) -> ui.label:
+class Fact(NamedTuple):
+    """A name with a text beside it."""
+
+    name: ui.element
+    value: ui.element
+    text: ui.label
+
+    def show(self, text: str) -> None:
+        """Show a text, or nothing at all."""
+        self.text.text = text
+        self.name.set_visibility(bool(text))
+        self.value.set_visibility(bool(text))
+
+
+def fact(name: str, classes: str = "") -> Fact:
     """Show a name with a text beside it; in an element ``dl`` of the class ``facts``."""
-    with ui.element("dt"):
+    with ui.element("dt") as title:
         ui.label(name)
-    with ui.element("dd"):
-        return ui.label()
+    with ui.element("dd") as value:
+        return Fact(title, value, ui.label().classes(classes))
 
 
 def select(options: dict[str, str] | list[str], label: str, *, value: str | None = None) -> ui.select:
