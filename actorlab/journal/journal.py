@@ -169,6 +169,11 @@ class Journal:
         """Return what keeps the journal from being written, if anything does."""
         return self._writer.troubled
 
+    @property
+    def backlog(self) -> int:
+        """Return how many items aren't written yet, or were lost to a trouble that lasts."""
+        return self._writer.left
+
     def reader(self) -> JournalReader:
         """Open it for reading."""
         from actorlab.journal.reader import JournalReader  # noqa: PLC0415 - it brings SQLAlchemy

@@ -115,7 +115,7 @@ class Hold:
             name = call.member.on(self.cell.name)
             text = f"{self.body.name} holds {self.cell.name} only shared, and {name} is a command: drop Shared[…]"
             raise NotLeased(text)
-        call.token = None
+        call.token, call.asker = None, self
 
 
 class Body(ReportingScope):

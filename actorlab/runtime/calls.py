@@ -37,7 +37,10 @@ OUTSIDE_WAITING: Final = 30.0
 class Call(Message):
     """A call of a device: the message and its reply in one object."""
 
-    __slots__ = ("args", "kwargs", "member", "stack", "token", "why")
+    __slots__ = ("args", "asker", "kwargs", "member", "stack", "token", "why")
+
+    asker: Hold
+    """In whose name a query is sent whose device is held shared; it is there for no other call."""
 
     def __init__(
         self, lane: int, token: object, cell: Cell, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -13,6 +13,7 @@ from actorlab.runtime.periodics import Periodics
 from actorlab.runtime.proxy import ProxyFactory, part
 from actorlab.runtime.recorder import Recorder
 from actorlab.runtime.streaming import Streams
+from actorlab.runtime.told_calls import told_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.device_actor import DeviceActor
     from actorlab.runtime.lab_actor import LabActor
     from actorlab.runtime.production import Wanted
+    from actorlab.runtime.told_calls import CallListener
     from actorlab.streams import Listening
 
 __all__ = ["APART", "NOBODY", "Cell", "DeviceState", "LifeMailbox"]
@@ -87,8 +89,9 @@ class Cell:
 
     __slots__ = (
         "__weakref__", "abandoned", "actor", "args", "cls", "config", "factory", "holder", "kwargs", "lab_actor",
-        "last_error", "life", "mailbox", "name", "order", "owes_safe", "periodics", "proxies", "recorder", "restarts",
-        "retry_at", "rightful", "shapes", "shared_by", "since", "standing", "streams", "token", "vetoes", "why",
+        "last_error", "life", "listeners", "mailbox", "name", "note", "order", "owes_safe", "periodics", "proxies",
+        "recorder", "restarts", "retry_at", "rightful", "shapes", "shared_by", "since", "standing", "streams", "token",
+        "vetoes", "why",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +131,9 @@ class Cell:
         self.owes_safe = False
         self.since = time.time()
         self.recorder = Recorder()
+        self.note: Callable[..., None] = self.recorder.note
+        """What notes each call; it is another one while somebody listens to all calls."""
+        self.listeners: tuple[CallListener, ...] = ()
         self.abandoned: tuple[DeviceActor, ...] = ()
         """Lives that were given up; those whose threads have ended since are still among them."""
         self.proxies = ProxyFactory(config.queries, config.read_back)
@@ -145,6 +151,14 @@ class Cell:
         if passes:  # a pass for direct calls: it is taken after the token has changed
             passes.clear()
         self.streams.entitled()
+
+    def tell_calls(self, listeners: tuple[CallListener, ...]) -> None:
+        """Tell every call to these from now on; for the deciding thread."""
+        self.listeners = listeners
+        self.note = told_note(self.name, self.recorder, listeners) if listeners else self.recorder.note
+        passes = getattr(self.token, "passes", None)
+        if passes:  # the next direct call comes by the mailbox, and the one after it is told as well
+            passes.clear()
 
     def veto(self, by: object, why: str) -> None:
         """Refuse every command until `by` allows them again; for the deciding thread."""

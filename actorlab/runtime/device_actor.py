@@ -229,7 +229,7 @@ class DeviceActor(ThreadActor):
         if call.why or error is not None or self._cut:
             self.unanswered.append(call)  # bringing the driver back into step may hang
             error = self._judge(call, error)
-        self._cell.recorder.note(call.member, call.args, began, error)
+        self._cell.note(call.member, call.args, began, error, call)
         call.args = ()
         call.finish(value, error)
         if error is None and self.fault is None and not self.unanswered:

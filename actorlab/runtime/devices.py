@@ -69,6 +69,8 @@ class Devices:
         cell = Cell(name, next(self._orders), inner, args, dict(kwargs), config, self._lab_actor)
         cell.owes_safe = self._lab_actor.after_crash
         self.cells[name] = cell
+        if self._lab_actor.calls.told:
+            cell.tell_calls(self._lab_actor.calls.told)
         first = self._lab_actor.lives.add(cell)
         self._lab_actor.interlocks.added(cell)
         return Adding(cell, first)

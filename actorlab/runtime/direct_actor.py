@@ -14,6 +14,7 @@ from actorlab.kernel import HOLDER
 from actorlab.kernel.frames import frame_of
 from actorlab.runtime.calls import Call
 from actorlab.runtime.device_actor import DeviceActor, LifeEnded
+from actorlab.runtime.told_calls import told_directly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,8 +123,12 @@ class DirectDeviceActor(DeviceActor):
             return False
         return not self._cut and hold.keeps_order()
 
-    def act_of(self, member: Member) -> Callable[..., Any]:
-        """Return what carries a member out, as directly as it can be done."""
+    def act_of(self, hold: Hold, member: Member) -> Callable[..., Any]:
+        """Return what carries a member out in a holder's name, as directly as it can be done."""
+        act = self._plain_act_of(member)
+        return told_directly(act, self._cell, member, hold) if self._cell.listeners else act
+
+    def _plain_act_of(self, member: Member) -> Callable[..., Any]:
         driver = self.driver
         assert driver is not None  # noqa: S101 - it serves
         if isinstance(driver, InThread) and member.action is invoke and not member.path:
@@ -132,9 +137,9 @@ class DirectDeviceActor(DeviceActor):
 
     def failed_directly(self, hold: Hold, member: Member, error: BaseException) -> BaseException:
         """Judge what a direct call has raised: what its caller gets, and whether this life can go on."""
-        call = Call(HOLDER, None, self._cell, member, (), {})
+        call = Call(HOLDER, hold, self._cell, member, (), {})
         call.begin()
-        self._cell.recorder.note(member, (), call.begun, error)
+        self._cell.note(member, (), call.begun, error, call)
         ctrl_c = isinstance(error, KeyboardInterrupt) and current_thread() is main_thread()
         if error.__class__ is Cancelled or ctrl_c:  # the body's own: a driver's `sleep` is a checkpoint of it
             if ctrl_c or hold.body.torn:

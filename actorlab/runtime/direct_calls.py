@@ -57,7 +57,7 @@ def direct_caller(hold: Hold, member: Member) -> Callable[..., Any]:  # noqa: C9
         value = call_held(hold, member, *args, **kwargs)
         serving: Any = hold.cell.actor  # a DirectDeviceActor, as the device is configured as direct
         if serving is not None and serving.life == hold.life:
-            actor, turn, act = serving, serving.turn, serving.act_of(member)
+            actor, turn, act = serving, serving.turn, serving.act_of(hold, member)
             passes = serving.admit(hold)
         return value
 

@@ -50,6 +50,7 @@ class EventLog:
         self._sequence = 0
         self._feeds: tuple[Feed, ...] = ()
         self._closed = False
+        self._dropped = 0
         self.heard = False
         """Whether anybody listens."""
 
@@ -69,6 +70,7 @@ class EventLog:
     def close(self) -> None:
         """Let every observer end after what it hasn't read yet."""
         self._closed = True
+        self._dropped = self.dropped
         feeds, self._feeds, self.heard = self._feeds, (), False
         for feed in feeds:
             feed.end()
@@ -182,7 +184,13 @@ class EventLog:
         else:
             self._decider.post(self._prune)
 
+    @property
+    def dropped(self) -> int:
+        """How many events all observers together have missed, since too many were unread."""
+        return self._dropped + sum(feed.missed for feed in self._feeds)
+
     def _prune(self, _: Any) -> None:
+        self._dropped += sum(feed.missed for feed in self._feeds if feed.closed)
         self._feeds = tuple(feed for feed in self._feeds if not feed.closed)
         self.heard = bool(self._feeds)
 

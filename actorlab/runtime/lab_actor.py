@@ -17,6 +17,7 @@ from actorlab.runtime.leases import Leases
 from actorlab.runtime.lives import Lives
 from actorlab.runtime.safety import Safety
 from actorlab.runtime.services import Services
+from actorlab.runtime.told_calls import CallListeners
 
 if TYPE_CHECKING:
     from actorlab.runtime.cell import Cell
@@ -43,6 +44,7 @@ class LabActor(Actor):
         self.after_crash = journal is not None and journal.after_crash
         """Whether nobody knows in what state the devices were left."""
         cells: dict[str, Cell] = {}
+        self.calls = CallListeners(cells)
         self.helpers = Helpers(f"actorlab {lab.name}")
         self.interlocks = Interlocks(lab, decider, events, cells)
         table = LeaseTable(limits) if journal is None else journal.lease_table(limits)

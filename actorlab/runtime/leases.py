@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.lease_table import BlockerKind, LeaseTable, Request
@@ -219,6 +220,11 @@ class Leases:
     def holding(self, device: str) -> list[tuple[str, float]]:
         """Return who holds a device, and since when (monotonic seconds)."""
         return [(holder, self._table.since(holder)) for holder in self._table.holders(device)]
+
+    @property
+    def queues(self) -> Counter[str]:
+        """Return how many runs wait for each device, from any thread; one for which nobody waits has none."""
+        return Counter([cell.name for actor in list(self._waiting.values()) for cell in actor.leased])
 
     def set_ending(self, holder: str, *, ending: bool) -> None:
         """Take note whether a holder is expected to end: a paused one isn't, and a service never is.

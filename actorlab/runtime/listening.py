@@ -92,6 +92,7 @@ class Listener:
         self._cell = cell
         self._commander = commander
         self._box = Box(wanted, commander, buffer)
+        self._lost = 0
         if commander.hold is not None:
             remember(commander.hold.body, self._box)
         cell.streams.subscribe(self._box)
@@ -181,6 +182,9 @@ class Listener:
     def as_heard(self, item: Item[Any], lost: int) -> Item[Any]:
         """Return an item as this listener hears it; an object that stays with the device comes as a part proxy."""
         value = item.value
+        if lost != self._lost:
+            self._cell.streams.lose(lost - self._lost)
+            self._lost = lost
         if value.__class__ is Stays:
             value = self._cell.part(self._commander.hold, self._box.wanted.member, self._box.wanted.args, value)
         return item.as_heard(value, lost)

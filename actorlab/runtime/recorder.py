@@ -65,7 +65,9 @@ class Recorder:
         self.recent: deque[tuple[Member, tuple[Any, ...], float, float, str]] = deque(maxlen=KEPT)
         self._mark = self._before = Mark(monotonic(), 0, 0.0)
 
-    def note(self, member: Member, args: tuple[Any, ...], began: float, error: BaseException | None) -> None:
+    def note(
+        self, member: Member, args: tuple[Any, ...], began: float, error: BaseException | None, _call: object = None
+    ) -> None:
         """Note a call that has just ended; on the hot path. Only plain numbers and text are kept of its arguments."""
         ended = monotonic()
         self.calls += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.driving.beats import WISHED
@@ -31,18 +32,27 @@ LOOK: Final = 0.2
 class Streams:
     """The streams of one device; what is called from other threads only posts."""
 
-    __slots__ = ("_cell", "_running", "_timers")
+    __slots__ = ("_cell", "_counting", "_running", "_timers", "dropped")
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._running: dict[Hashable, Production] = {}
         self._timers: dict[Production, Timer] = {}
+        self.dropped = 0
+        """How many items all listeners together have lost, as far as they have noticed."""
+        # Listeners count in threads of their own, and only when they have lost something: a message would tell no more.
+        self._counting = allocate_lock()
 
     # -- from any thread
 
     def subscribe(self, box: Box) -> None:
         """Let somebody listen; `box.answer` tells when he does, or why he can't."""
         self._cell.lab_actor.lab.decider.post(self._subscribe, box)
+
+    def lose(self, items: int) -> None:
+        """Count what a listener has lost."""
+        with self._counting:
+            self.dropped += items
 
     def stopped(self, production: Production, error: BaseException | None) -> None:
         """Hear that no call advances a stream any more."""

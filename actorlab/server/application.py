@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -16,6 +17,7 @@ from actorlab.server.history_routes import history_routes
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.lease_routes import lease_routes
 from actorlab.server.overview_routes import overview_routes
+from actorlab.server.metrics_routes import metrics_routes
 from actorlab.server.refusing import Refused, refusal
 from actorlab.server.rehearsal_routes import rehearsal_routes
 from actorlab.server.run_resuming import resuming_routes
@@ -47,6 +49,7 @@ def app(lab: Lab, *, tokens: Tokens | None = None) -> FastAPI:
 def router_of(desk: Desk) -> APIRouter:
     """Return all routes."""
     routes = APIRouter()
+    routes.include_router(metrics_routes(desk))
     for part in (
         lab_routes, overview_routes, device_routes, life_routes, stock_routes, lease_routes, task_routes,
         rehearsal_routes, run_routes, steering_routes, resuming_routes, service_routes, history_routes,
@@ -59,13 +62,14 @@ def app_of(desk: Desk) -> FastAPI:
     """Return the application."""
     made = FastAPI(title=f"actorlab: {desk.lab.name}", redirect_slashes=False)
     made.include_router(router_of(desk))
-    made.add_exception_handler(HTTPException, no_route)
+    made.add_exception_handler(HTTPException, partial(no_route, desk))
     return made
 
 
-async def no_route(request: Request, error: Exception) -> Response:
+async def no_route(desk: Desk, request: Request, error: Exception) -> Response:
     """Answer what no route is for, as routes tell their errors."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = f"there is no {request.method} {request.url.path} here; /openapi.json lists what there is"
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    desk.meter.answered(request.method, "", status, None)
     return refusal(request, Refused(status, ConfigError(message), headers=headers))

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.kernel.reply import post_to_loop
 from actorlab.server.client_leases import ClientLeases
+from actorlab.server.metering import Meter
 from actorlab.server.refusing import Gate, Refused
 from actorlab.server.tokens import Role, Tokens, Who
 
@@ -57,6 +58,7 @@ class Desk:
     def __init__(self, lab: Lab, tokens: Tokens | None, *, local_only: bool) -> None:
         self.lab = lab
         self.leases = ClientLeases(lab)
+        self.meter = Meter(lab)
         self._tokens = tokens
         self._local_only = local_only
         self._calls = CapacityLimiter(CALLS)
@@ -100,7 +102,7 @@ class Desk:
                 message = f"{who.name} is {who.role}, and this needs {role}"
                 raise Refused(403, NotAllowed(message))
 
-        return Depends(Gate(admit))
+        return Depends(Gate(admit, self.meter.answered))
 
     def _who(self, request: Request) -> Who:
         if self._tokens is None:

@@ -68,8 +68,10 @@ class Refused(Exception):
 class Gate:
     """Who may ask for a route; FastAPI has read the body when it comes to dependencies, so the route itself asks."""
 
-    def __init__(self, admit: Callable[[Request], None]) -> None:
+    def __init__(self, admit: Callable[[Request], None], answered: Callable[[str, str, int, float], None]) -> None:
         self.admit = admit
+        self.answered = answered
+        """Hears of each answer: the method, the route's template, the status, and after how many seconds it began."""
 
     async def __call__(self) -> None:
         """Do no more: the route has asked."""
@@ -86,13 +88,19 @@ class LabRoute(APIRoute):
         handle = super().get_route_handler()
         (gate,) = [found.dependency for found in self.dependencies if isinstance(found.dependency, Gate)]
 
-        async def handled(request: Request) -> Response:
+        async def answered(request: Request) -> Response:
             try:
                 gate.admit(request)
                 refuse_large(request)
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - the boundary: whoever asks is told
                 return refusal(request, error)
+
+        async def handled(request: Request) -> Response:
+            began = time.perf_counter()
+            response = await answered(request)
+            gate.answered(request.method, self.path_format, response.status_code, time.perf_counter() - began)
+            return response
 
         return handled
 

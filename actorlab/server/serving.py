@@ -112,6 +112,7 @@ class Server:
         if self._thread.ident is not None:
             self._thread.join(CLOSING + STARTING)
         self._socket.close()
+        self._desk.meter.end()
         if self._dashboard is not None:
             self._dashboard.release()
 
