@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import PlainTextResponse
 
 from actorlab.server.error_answers import says
 from actorlab.server.refusing import LabRoute
@@ -27,7 +26,7 @@ def metrics_routes(desk: Desk) -> APIRouter:
 
     viewer = desk.needs("viewer")
 
-    @routes.get("/metrics", response_class=PlainTextResponse, dependencies=[viewer], responses=says(None) | TEXT)
+    @routes.get("/metrics", response_class=Response, dependencies=[viewer], responses=says(None) | TEXT)
     async def metrics(request: Request) -> Response:
         """Tell what was counted since the server began, in Prometheus' text format; no device is asked."""
         text, kind = await desk.look(desk.meter.text, request.headers.get("accept", ""))
