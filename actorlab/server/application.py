@@ -16,8 +16,8 @@ from actorlab.server.device_stock import stock_routes
 from actorlab.server.history_routes import history_routes
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.lease_routes import lease_routes
-from actorlab.server.overview_routes import overview_routes
 from actorlab.server.metrics_routes import metrics_routes
+from actorlab.server.overview_routes import overview_routes
 from actorlab.server.refusing import Refused, refusal
 from actorlab.server.rehearsal_routes import rehearsal_routes
 from actorlab.server.run_resuming import resuming_routes
