@@ -155,6 +155,8 @@ class Journalling:
         if actor.parent is not None:
             told["parent"] = actor.parent.id
             told["place"] = actor.place
+        if actor.asked_by:
+            told["asker"] = actor.asked_by
         if actor.listed_as:
             told["kind"] = actor.listed_as
         self.append(actor.id, "drawn", drawn, now)

@@ -79,7 +79,7 @@ class LeaseBlock:
         """Give the devices back.
 
         Raises:
-            LeaseLost: the lease was lost on the way, and nothing in the block has told so.
+            LeaseLost: the lease was revoked or has expired, and nothing in the block has told so.
 
         """
         if self._entered is not None:

@@ -192,6 +192,8 @@ class RunActor(Actor):
     """Whether it goes on with what an earlier run of its id had done."""
     listed_as = ""
     """What a journal lists it as, if that is neither a task nor a workflow."""
+    asked_by = ""
+    """Who asked for it, if that is somebody else than whoever runs the lab."""
 
     @property
     def service(self) -> str:

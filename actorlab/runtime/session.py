@@ -90,11 +90,13 @@ class SessionActor(RunActor):
         shared: frozenset[str] = NOTHING,
         name: str = "lease",
         at_once: bool = False,
+        asked_by: str = "",
     ) -> None:
         alone = tuple(cell.name for cell in cells if cell.name not in shared)
         work = Work(Task(held), (), {}, name, alone, tuple(cell.name for cell in cells if cell.name in shared))
         options = Options(lease_timeout=timeout, on_conflict="reject" if at_once else "queue")
         super().__init__(lab, run_id, name, (work,), cells=cells, shared=shared, options=options)
+        self.asked_by = asked_by
         self.session = Session(self, 0, 1, run_id)
         self.granted_to_block: Reply[None] = Reply()
         self.run.reply.when_done(lambda ended: self.granted_to_block.finish(None, ended.exception(0)))

@@ -71,7 +71,7 @@ class ClientLeases:
         run_id = lab.maker.next_id(f"lease-{name_in_id(who.name)}" if named else "lease")
         actor = TermActor(
             lab, run_id, cells, timeout or None, ttl=ttl, ear=loop.call_soon_threadsafe, shared=frozenset(shared),
-            name=label or "lease", at_once=not timeout,
+            name=label or "lease", at_once=not timeout, asked_by=who.name,
         )  # fmt: skip
         key = f"{run_id}:{secrets.token_urlsafe(16)}"
         made = self._known[run_id] = ClientLease(TimedLease(actor), who, label, key, devices, shared)

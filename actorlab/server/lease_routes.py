@@ -55,18 +55,18 @@ def lease_routes(desk: Desk) -> APIRouter:
         if error is not None:
             raise await desk.look(refused_lease, desk.lab, made, error)
         desk.lab.logger.info("devices are leased", lease=made.lease.id, by=who.name)
-        return answer(lease_told(made) | {"key": made.key, "waited": made.lease.begun - came}, 201)
+        told = await desk.look(lease_told, made)
+        return answer(told | {"key": made.key, "waited": made.lease.begun - came}, 201)
 
     @routes.get("/leases", dependencies=[viewer], responses=says(LeasesAnswer))
     async def leases() -> Response:
         """Tell who holds what, since when, and who waits for it."""
-        told = [lease_told(known) for known in desk.leases.all()]
-        return answer({"leases": told, "devices": await desk.look(held, desk.lab)})
+        return answer(await desk.look(told_of_all, desk.lab, desk.leases.all()))
 
     @routes.get("/leases/{lease_id}", dependencies=[viewer], responses=says(LeaseAnswer, 404))
     async def lease(lease_id: Id) -> Response:
         """Tell how a lease stands."""
-        return answer(lease_told(desk.leases.found(lease_id)))
+        return answer(await desk.look(lease_told, desk.leases.found(lease_id)))
 
     @routes.post("/leases/{lease_id}/renew", dependencies=[operator], responses=says(Renewed, 409, 504))
     async def renew(lease_id: Id, who: Asker, key: LeaseKey = None) -> Response:
@@ -89,9 +89,10 @@ def lease_routes(desk: Desk) -> APIRouter:
         known = desk.leases.owned(lease_id, key, who)
         known.lease.release(ActorLabError(failed) if failed else None)
         done = await ended(known.lease.run.reply, wait)
-        if known.lease.lost:
-            raise LeaseLost(known.lease.lost)
-        return answer(lease_told(known), 200 if done else 202)
+        error = known.lease.run.reply.exception(0) if done else None
+        if error is not None and not failed:  # it was lost on the way, or stopped
+            raise error if isinstance(error, LeaseLost) else LeaseLost(f"{lease_id} was lost: {text_of(error)}")
+        return answer(await desk.look(lease_told, known), 200 if done else 202)
 
     @routes.post("/leases/{lease_id}/revoke", dependencies=[operator], responses=says(LeaseAnswer, 404) | later)
     async def revoke(lease_id: Id, who: Asker, body: RevokeBody | None = None, wait: Wait = 10.0) -> Response:
@@ -101,7 +102,7 @@ def lease_routes(desk: Desk) -> APIRouter:
         desk.lab.logger.info("a lease is revoked", lease=lease_id, by=who.name)
         known.lease.revoke(f"{who.name} revoked it{said}")
         done = await ended(known.lease.run.reply, wait)
-        return answer(lease_told(known), 200 if done else 202)
+        return answer(await desk.look(lease_told, known), 200 if done else 202)
 
     return routes
 
@@ -146,23 +147,25 @@ async def gone(request: Request) -> None:
 
 def refused_lease(lab: Lab, made: ClientLease, error: BaseException) -> Refused | BaseException:
     """Return the refusal of a lease, which names all who are in the way."""
-    made.lease.run.observed = True
+    run = made.lease.run
+    run.observed = True
+    lab.ask(lambda: lab.book.drop(run))  # somebody may ask again and again, and others want to look at their own runs
     if not isinstance(error, LeaseTimeout):
         return error
     found = conflicts_over(lab, (*made.devices, *made.shared), but=made.lease.id)
     return Refused(409, error, f"lease {made.lease.id}", conflicts=found)
 
 
-def held(lab: Lab) -> dict[str, list[dict[str, Any]]]:
-    """Tell for each device who holds it."""
-    told: dict[str, list[dict[str, Any]]] = {name: [] for name in list(lab.cells)}
-    for conflict in conflicts_over(lab, told):
-        told[conflict["device"]].append(conflict)
-    return told
+def told_of_all(lab: Lab, leases: list[ClientLease]) -> dict[str, Any]:
+    """Tell how leases stand, and for each device who holds it."""
+    held: dict[str, list[dict[str, Any]]] = {name: [] for name in list(lab.cells)}
+    for conflict in conflicts_over(lab, held):
+        held[conflict["device"]].append(conflict)
+    return {"leases": [lease_told(known) for known in leases], "devices": held}
 
 
 def lease_told(known: ClientLease) -> dict[str, Any]:
-    """Tell how a lease stands; never its key."""
+    """Tell how a lease stands, but never its key."""
     run = known.lease.run
     error = run.reply.exception(0) if run.done() else None
     return {
