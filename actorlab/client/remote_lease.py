@@ -138,24 +138,26 @@ class RemoteLease:
 
     def _renew(self) -> None:
         """Renew the lease, again and again; in a thread of its own."""
-        pause = self.ttl / BEATS
-        while not self._over.wait(pause):
+        beat = self.ttl / BEATS
+        pause = self._until - self.ttl + beat - monotonic()
+        while not self._over.wait(max(0.0, pause)):
             sent = monotonic()
+            patience = max(beat, self._until - sent)  # a slow answer that comes in time is one
             try:
                 self.connection.ask(
                     "POST", path_of("leases", self.id, "renew"), headers={"Actorlab-Lease": self._key},
-                    timeout=self.ttl / BEATS,
+                    timeout=min(patience, self.connection.timeout),
                 )  # fmt: skip
             except NOT_REACHED as error:
                 self._trouble = text_of(error)
-                pause = min(SOON, self.ttl / (BEATS * BEATS))
+                pause = min(SOON, beat / BEATS)
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: the next call tells
                 if not self._over.is_set():
                     self._lost = str(error) if isinstance(error, LeaseLost) else text_of(error)
                 return
             else:
                 self._until, self._trouble = sent + self.ttl, ""
-                pause = max(0.0, sent + self.ttl / BEATS - monotonic())
+                pause = sent + beat - monotonic()
 
     def __repr__(self) -> str:
         return f"<{self.id or 'a lease'} of {', '.join(self.devices)} at {self.connection.url}>"

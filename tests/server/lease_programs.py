@@ -76,7 +76,7 @@ def tried(use: Callable[[], Any]) -> None:
 
 def hold(url: str) -> None:
     """Hold the laser, and use it whenever a line comes in."""
-    with Client(url, timeout=20) as client, client.lease("laser", ttl=1.0) as lease:
+    with Client(url, timeout=20) as client, client.lease("laser", ttl=2.0) as lease:
         laser: Any = client.device("laser")
         laser.use("held")
         say(lease.id)

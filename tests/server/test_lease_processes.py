@@ -97,7 +97,7 @@ def test_a_program_that_is_killed_loses_its_lease_and_the_device_is_safe_before_
     holder.kill()
     killed = time.monotonic()
     with client.lease("laser", timeout=PATIENCE):
-        assert time.monotonic() - killed > 0.5, "its term had to pass first"
+        assert time.monotonic() - killed > 1.0, "its term had to pass first"
         laser: Any = client.device("laser")
         laser.use("next")
         assert laser.done() == ["held", "safe", "next"]
@@ -141,11 +141,11 @@ def test_a_server_that_stands_still_for_longer_than_a_term_expires_nobody_who_re
         server.send_signal(signal.SIGSTOP)
         try:
             with pytest.raises(subprocess.TimeoutExpired):
-                waiting.wait(1.8)  # its term is 1 s
+                waiting.wait(3.0)  # its term is 2 s
         finally:
             server.send_signal(signal.SIGCONT)
         with pytest.raises(subprocess.TimeoutExpired):
-            waiting.wait(1.4)  # it is renewed again
+            waiting.wait(2.3)  # it is renewed again
         (held,) = client.leases["devices"]["laser"]
         assert held["holder"] == lease
         assert said(holder) == "used"
