@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actorlab.core.backlog import SNAPSHOT, Event
 from actorlab.errors import ConfigError
@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from actorlab.runtime.standings import Standing
     from actorlab.runtime.workers import Workers
 
-__all__ = ["Event", "EventLog", "Subscription"]
+__all__ = ["Event", "EventLog", "Snapshot", "Subscription"]
 
 
 now = time.time
+
+
+class Snapshot(NamedTuple):
+    """How everything stood after the change of this number, as events."""
+
+    sequence: int
+    events: list[Event]
 
 
 class EventLog:
@@ -108,6 +115,20 @@ class EventLog:
             raise feed.error
         return subscription
 
+    def snapshot(self, timeout: float | None = None) -> Snapshot:
+        """Return how everything stands now, without listening; it never waits for a device.
+
+        Raises:
+            TimeoutError: the deciding thread hasn't answered after `timeout` seconds.
+
+        """
+        taken: Reply[Snapshot] = Reply()
+        if self._decider is None or self._decider.here:
+            self._take(taken)
+        else:
+            self._decider.post(self._take, taken)
+        return taken.result(timeout)
+
     def __iter__(self) -> Iterator[Event]:
         """Yield a snapshot and then every change, until the lab has closed."""
         return iter(self.subscribe())
@@ -167,6 +188,12 @@ class EventLog:
             self._feeds = (*self._feeds, feed)
             self.heard = True
         begun.finish(None, None)
+
+    def _take(self, taken: Reply[Snapshot]) -> None:
+        try:
+            taken.finish(Snapshot(self._sequence, self._snapshot(None)), None)
+        except Exception as error:  # noqa: BLE001 - a boundary between threads: it goes to whoever asks
+            taken.finish(None, error)
 
     def _snapshot(self, wanted: Callable[[str, str], bool] | None) -> list[Event]:
         """Return how what is wanted stands, as events: all carry the number of the last change."""

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.kernel.reply import post_to_loop
+from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
 from actorlab.server.metering import Meter
 from actorlab.server.refusing import Gate, Refused
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from actorlab.kernel import Reply
-    from actorlab.runtime.events import Subscription
     from actorlab.runtime.lab import Lab
 
 __all__ = ["ANYBODY", "Asker", "Desk", "ended", "is_loopback"]
@@ -65,7 +65,7 @@ class Desk:
         self._looks = CapacityLimiter(LOOKS)
         self._readings = CapacityLimiter(READINGS)
         self._rehearsals = CapacityLimiter(REHEARSALS)
-        self._streams: set[Subscription] = set()
+        self.broadcast = Broadcast(lab)
 
     async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Ask the lab for something that needs no device."""
@@ -134,21 +134,9 @@ class Desk:
             message = f"pages of {origin} may ask nothing here"
             raise Refused(403, NotAllowed(message))
 
-    # -- streams of events
-
-    def opened(self, stream: Subscription) -> None:
-        """Remember a stream that is being sent."""
-        self._streams.add(stream)
-
-    def closed(self, stream: Subscription) -> None:
-        """Forget one that has ended."""
-        stream.close()
-        self._streams.discard(stream)
-
     def end_streams(self) -> None:
-        """End all that are being sent; in the event loop."""
-        for stream in list(self._streams):
-            stream.close()
+        """End all that is being sent as it happens; in the event loop."""
+        self.broadcast.end()
 
 
 def name_in(url: str) -> str:

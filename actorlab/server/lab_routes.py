@@ -1,31 +1,20 @@
-"""Offer what concerns a lab as a whole: its health, an operator's answers, the emergency stop, what happens."""
+"""Offer what concerns a lab as a whole: its health, an operator's answers, the emergency stop."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import StreamingResponse
 
 from actorlab.errors import ConfigError, text_of
 from actorlab.server.desk import Asker, Desk, ended
 from actorlab.server.error_answers import says
 from actorlab.server.lab_answers import HealthAnswer, QuestionAnswer, StoppedAnswer
 from actorlab.server.refusing import LabRoute, Refused
-from actorlab.server.telling import answer, plain
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from actorlab.core.backlog import Event
+from actorlab.server.telling import answer
 
 __all__ = ["lab_routes"]
-
-BEAT: Final = 15.0
-"""After so many seconds without an event a comment is sent, so that whoever is between doesn't close the stream."""
 
 
 class AnswerBody(BaseModel):
@@ -99,37 +88,4 @@ def lab_routes(desk: Desk) -> APIRouter:
         await desk.look(lab.rearm)
         return Response(status_code=204)
 
-    @routes.get("/events", dependencies=[viewer])
-    async def events(
-        kinds: Annotated[list[str] | None, Query(description="Only events of these kinds.")] = None,
-        subjects: Annotated[list[str] | None, Query(description="Only of these, such as sweep#3/*.")] = None,
-    ) -> StreamingResponse:
-        """Send a snapshot of how all stands, and then every change, as server-sent events."""
-        told = told_events(desk, kinds, subjects)
-        return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
     return routes
-
-
-async def told_events(desk: Desk, kinds: list[str] | None, subjects: list[str] | None) -> AsyncIterator[str]:
-    """Yield what happens, as text; of what one client leaves unread, only so much is kept, and a gap is told."""
-    stream = desk.lab.events.subscribe(kinds=kinds, subjects=subjects)
-    desk.opened(stream)
-    try:
-        events = aiter(stream)
-        while True:
-            try:
-                yield as_text(await asyncio.wait_for(anext(events), BEAT))
-            except TimeoutError:
-                yield ": nothing new\n\n"
-            except StopAsyncIteration:
-                return
-    finally:
-        desk.closed(stream)
-
-
-def as_text(event: Event) -> str:
-    """Write an event as it is sent: numbered, so that it is known what came after what."""
-    told = {"sequence": event.sequence, "time": event.time, "subject": event.subject, "kind": event.kind}
-    text = json.dumps(told | {"data": plain(event.data)}, separators=(",", ":"))
-    return f"id: {event.sequence}\nevent: {event.kind}\ndata: {text}\n\n"

@@ -172,7 +172,10 @@ class Ended(uvicorn.Server):
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams and the dashboard, take the leases away that nobody can renew any more, then end all else."""
+        """End the streams and the dashboard, take the leases away that nobody can renew any more, then end all else.
+
+        Who reads nothing is cut off.
+        """
         self._desk.end_streams()
         self._desk.leases.end("the server that gave it stops")
         try:
@@ -180,6 +183,9 @@ class Ended(uvicorn.Server):
                 await self._dashboard.end()
         finally:
             await super().shutdown(sockets)
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)  # the connections hear of it in the loop's next turn
 
 
 def dashboard_of(desk: Desk) -> Dashboard:

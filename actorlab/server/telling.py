@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Response
 from pydantic_core import to_json
@@ -13,7 +13,10 @@ from pydantic_core import to_json
 from actorlab.encoding import decode, encode, only, text_of_tree
 from actorlab.errors import repr_of
 
-__all__ = ["answer", "failure", "given", "plain", "value_told"]
+if TYPE_CHECKING:
+    from actorlab.core.backlog import Event
+
+__all__ = ["answer", "event_text", "failure", "given", "plain", "plain_text", "value_told"]
 
 FEW: Final = 1000
 """Larger arrays are only named where something is looked at."""
@@ -27,9 +30,23 @@ def answer(tree: Any, status: int = 200, headers: dict[str, str] | None = None) 
 def plain(value: object) -> Any:
     """Write something to be looked at as plain JSON; what isn't data is written as Python shows it."""
     try:
-        return json.loads(to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=shown))
-    except (ValueError, RecursionError):  # it contains itself, or text that is none
+        return json.loads(plain_text(value))
+    except (ValueError, RecursionError):  # a number with thousands of digits
         return shown(value)
+
+
+def plain_text(value: object) -> bytes:
+    """Write something to be looked at as the text of plain JSON, in one line."""
+    try:
+        return to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=shown)
+    except (ValueError, RecursionError):  # it contains itself, or text that is none
+        return json.dumps(shown(value)).encode()
+
+
+def event_text(event: Event) -> bytes:
+    """Write an event as plain JSON."""
+    about = json.dumps({"sequence": event.sequence, "time": event.time, "subject": event.subject, "kind": event.kind})
+    return b'%s,"data":%s}' % (about.encode()[:-1], plain_text(event.data))
 
 
 def shown(value: Any) -> Any:

@@ -259,7 +259,7 @@ def test_the_server_stops_with_streams_and_waiting_requests_open_and_the_lab_goe
     server = Server(lab, port=0).start()
     with httpx.stream("GET", f"{server.url}/events", timeout=PATIENCE) as stream:
         lines = stream.iter_lines()
-        assert next(lines).startswith("id: ")
+        assert next(lines).startswith("event: snapshot")
         stopping = threading.Thread(target=server.stop)
         stopping.start()
         assert [line for line in lines if line.startswith("event: gap")] == []  # it ends

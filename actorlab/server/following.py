@@ -1,0 +1,109 @@
+"""Follow what happens in a lab for one client: from where it was, or from a snapshot, on and on."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from actorlab.core.backlog import GAP, SNAPSHOT
+from actorlab.server.broadcast import BEAT, Told, own_told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actorlab.server.channel import Channel
+    from actorlab.server.desk import Desk
+
+__all__ = ["Following", "Part"]
+
+CHUNK: Final = 64 * 1024
+"""So many bytes of events are sent at one time."""
+END: Final = "end"
+"""The kind of the last event: the lab has closed."""
+UNKNOWN: Final = "this id is none of this server's: it was started anew since, or another one gave the id"
+TOO_OLD: Final = "more has happened since than is kept"
+monotonic = time.monotonic
+
+
+class Part(NamedTuple):
+    """Some events to be sent together, and perhaps an id after which one can go on."""
+
+    told: list[Told]
+    event_id: str | None = None
+
+
+class Following:
+    """One client's place in what happens, and what it wants of it; `begin` it, ask for `more`, and `leave`."""
+
+    def __init__(self, desk: Desk, wanted: Callable[[str, str], bool] | None) -> None:
+        self._desk = desk
+        self._wanted = wanted
+        self._channel: Channel[Told]
+        self._place = 0
+        self._parts: deque[Part] = deque()
+        self._sent = monotonic()
+        self._ended = False
+
+    async def begin(self, last_id: str | None = None) -> None:
+        """Begin after the event with an id, if all that followed on it is kept, or else with a snapshot."""
+        broadcast = self._desk.broadcast
+        self._channel = await self._desk.look(broadcast.join, self)
+        place = None if last_id is None else broadcast.place_after(self._channel, last_id)
+        if place is not None:
+            self._place = place
+            return
+        ours = last_id is not None and last_id.startswith(f"{broadcast.life}-")
+        try:
+            await self._stand("" if last_id is None else TOO_OLD if ours else UNKNOWN)
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Want no more."""
+        self._desk.broadcast.leave(self)
+
+    async def more(self) -> Part | None:
+        """Wait for what is to be sent next; None: nothing comes any more."""
+        while not self._parts:
+            if self._ended:
+                return None
+            await self._channel.news(self._place)
+            await self._look()
+        self._sent = monotonic()
+        return self._parts.popleft()
+
+    async def _look(self) -> None:
+        """See what is new."""
+        channel = self._channel
+        read = channel.read(self._place, CHUNK)
+        if read.missed:
+            await self._stand(TOO_OLD, read.missed)
+            return
+        self._place = read.place
+        told = self._chosen([kept.item for kept in read.items])
+        if told:
+            self._parts.append(Part(told))
+        elif not read.items and channel.over:
+            self._ended = True
+            if channel.said_all:
+                self._parts.append(Part([own_told(END, why="the lab has closed")]))
+        elif self._sent + BEAT <= monotonic():
+            self._parts.append(Part([], self._desk.broadcast.id_of(channel.newest)))
+
+    def _chosen(self, told: list[Told]) -> list[Told]:
+        wanted = self._wanted
+        return told if wanted is None else [one for one in told if one.kind == GAP or wanted(one.subject, one.kind)]
+
+    async def _stand(self, why: str, missed: int | None = None) -> None:
+        """Tell how all stands, and go on from there; if something is missing before it, a gap says so, and why."""
+        self._place, stood = await self._desk.look(self._desk.broadcast.snapshot, self._channel)
+        if why:
+            self._parts.append(Part([own_told(GAP, why=why, missed=missed)]))
+        wanted = self._wanted
+        told = [
+            one for one in stood.told
+            if wanted is None or wanted(one.subject, one.kind) or wanted(one.subject, SNAPSHOT)
+        ]  # fmt: skip
+        self._parts.append(Part(told, self._desk.broadcast.id_of(stood.number)))
