@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 from actorlab.client.connection import Connection, error_in, path_of
 from actorlab.client.held_leases import headers_for
 from actorlab.client.remote_device import RemoteDevice
+from actorlab.client.remote_events import AWAY, RemoteEvents, chosen
 from actorlab.client.remote_lease import RemoteLease
 from actorlab.client.remote_run import RemoteRun, rows_at
+from actorlab.client.remote_stream import RemoteStream
 from actorlab.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
 __all__ = ["Client"]
@@ -263,6 +265,29 @@ class Client:
     def restart_service(self, name: str) -> None:
         """End the life of a service, if there is one, and begin another."""
         self._connection.post(path_of("services", name, "restart"))
+
+    # -- what happens, as it happens
+
+    def events(
+        self,
+        *,
+        kinds: Iterable[str] | None = None,
+        subjects: Iterable[str] | None = None,
+        away: float = AWAY,
+        last_id: str = "",
+    ) -> RemoteEvents:
+        """Return what happens in the lab, to be iterated over: a snapshot first, then every change.
+
+        `kinds` and `subjects` choose; a subject may be a pattern, such as "sweep#3/*". A lost connection is made anew,
+        unless the server is away for longer than `away` seconds, and events go on after it; with the `last_id` of
+        other events, they go on after those.
+        """
+        query = {**chosen("kinds", kinds), **chosen("subjects", subjects)}
+        return RemoteEvents(self._connection, "/events", query, away=away, last_id=last_id)
+
+    def stream(self, device: str, stream: str, *args: Any, **kwargs: Any) -> RemoteStream:
+        """Return a device's stream, to be iterated over: ``for item in client.stream("camera", "frames", 0.1)``."""
+        return RemoteStream(self._connection, device, stream, args, kwargs)
 
     # -- the lab
 

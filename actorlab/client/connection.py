@@ -30,7 +30,8 @@ class Connection:
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
-        self._http = httpx.Client(base_url=self.url, headers=headers_with(token), timeout=timeout)
+        self._headers = headers_with(token)
+        self._http = httpx.Client(base_url=self.url, headers=self._headers, timeout=timeout)
 
     def get(self, path: str, **query: Any) -> Any:
         """Look at something."""
@@ -71,6 +72,10 @@ class Connection:
         if answer.is_error:
             raise self._error(answer)
         return None if answer.status_code == 204 else self._read(answer)  # noqa: PLR2004 - it has no body
+
+    def stream(self) -> httpx.Client:
+        """Return what reads answers that never end; whoever asks for it closes it."""
+        return httpx.Client(base_url=self.url, headers=self._headers, timeout=self.timeout)
 
     def _read(self, answer: httpx.Response) -> Any:
         try:

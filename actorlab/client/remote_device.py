@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorlab.client.connection import path_of
 from actorlab.client.held_leases import headers_for
+from actorlab.client.remote_stream import RemoteStream
 from actorlab.encoding import decode, encode, loaded
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class RemoteDevice:
         kind = self._kind(name)
         if kind == "method":
             return self._method(name)
+        if kind == "stream":
+            return self._stream(name)
         told = self._ask("GET", "attributes", name)
         return decode(told["result"], resolve=loaded)
 
@@ -45,7 +48,7 @@ class RemoteDevice:
             object.__setattr__(self, name, value)
             return
         if self._kind(name) != "attribute":
-            text = f"{self._name}.{name} is a method, and can't be set"
+            text = f"{self._name}.{name} is a {self._kind(name)}, and can't be set"
             raise AttributeError(text)
         body = {"value": encode(value, name)}
         self._ask("PUT", "attributes", name, body)
@@ -65,7 +68,7 @@ class RemoteDevice:
     def _kind(self, name: str) -> str:
         """Return what a member is. Raise `AttributeError` if there is none of this name."""
         kind = self.__dict__["_members"].get(name, {}).get("kind") if not name.startswith("_") else None
-        if kind not in {"method", "attribute"}:
+        if kind not in {"method", "attribute", "stream"}:
             text = f"{self.__dict__['_name']} offers no {name!r} through its server; it offers {', '.join(dir(self))}"
             raise AttributeError(text)
         return str(kind)
@@ -78,3 +81,11 @@ class RemoteDevice:
         call.__name__ = call.__qualname__ = name
         call.__doc__ = self._members[name].get("doc")
         return call
+
+    def _stream(self, name: str) -> Callable[..., RemoteStream]:
+        def listen(*args: Any, **kwargs: Any) -> RemoteStream:
+            return RemoteStream(self._connection, self._name, name, args, kwargs)
+
+        listen.__name__ = listen.__qualname__ = name
+        listen.__doc__ = self._members[name].get("doc")
+        return listen

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.client.connection import error_in, path_of
+from actorlab.client.remote_events import RemoteEvents
+from actorlab.core.backlog import SNAPSHOT, Event
 from actorlab.core.run_state import RunState
 from actorlab.encoding import decode, encode, loaded
 from actorlab.errors import EncodingError
@@ -71,6 +74,30 @@ class RemoteRun:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows that the run has recorded so far: each with its time, its body and its values."""
         return rows_at(self._connection, path_of("runs", self.id, "data"))
+
+    def events(self) -> RemoteEvents:
+        """Return what happens with the run and those that it starts, to be iterated over: a snapshot first; to its end.
+
+        Raises:
+            ConfigError: there is no such run any more.
+
+        """
+        query = {"subjects": [self.id, f"{glob.escape(self.id)}/*"]}
+        self.describe()
+        return RemoteEvents(self._connection, "/events", query, is_last=self._is_last)
+
+    def log(self, newest: int = 500) -> list[Event]:
+        """Return the newest lines that the run, and those which it has started, have logged, as events."""
+        told = self._connection.get(path_of("runs", self.id, "log"), newest=newest)
+        return [Event(line["sequence"], line["time"], line["subject"], line["kind"], line["data"]) for line in told]
+
+    def follow_log(self, newest: int = 500) -> RemoteEvents:
+        """Return the newest lines of the log, and then each as it comes, to be iterated over; to the run's end."""
+        return RemoteEvents(self._connection, path_of("runs", self.id, "log"), {"newest": newest})
+
+    def _is_last(self, event: Event) -> bool:
+        mine = event.subject == self.id and event.kind in {"run", SNAPSHOT}
+        return mine and "state" in event.data and RunState(event.data["state"]).terminal
 
     def cancel(self, reason: str = "") -> None:
         """Ask for the end of the run; `result()` tells when the work has stopped."""

@@ -67,12 +67,13 @@ class EventLog:
         """Tell an event."""
         self.tell(subject, kind, data)
 
-    def tell(self, subject: str, kind: str, data: dict[str, Any]) -> None:
-        """Tell an event whose data are in a dict that nobody changes any more."""
+    def tell(self, subject: str, kind: str, data: dict[str, Any]) -> Event:
+        """Tell an event whose data are in a dict that nobody changes any more, and return it."""
         self._sequence += 1
         event = Event(self._sequence, now(), subject, kind, data)
         for feed in self._feeds:
             feed.offer(event)
+        return event
 
     def close(self) -> None:
         """Let every observer end after what it hasn't read yet."""

@@ -63,11 +63,18 @@ class DeviceStream:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Stream[Any]:
         """Return the stream of these arguments; nothing begins before somebody listens."""
+        return self._stream(args, kwargs, joins=False)
+
+    def if_it_runs(self, *args: Any, **kwargs: Any) -> Stream[Any]:
+        """Return the stream of these arguments, to be heard while others have it run: it is never started by this."""
+        return self._stream(args, kwargs, joins=True)
+
+    def _stream(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, joins: bool) -> Stream[Any]:
         static = self._static
         if self._checker is not None:
             args, kwargs = self._checker.check(self._member.on(self._cell.name), args, kwargs)
         given, named = static.arguments(args, kwargs)
-        wanted = Wanted(self._member, given, named, pulled=static.generates)
+        wanted = Wanted(self._member, given, named, pulled=static.generates, joins=joins)
         return Stream(lambda buffer: self._cell.listen(self._hold, wanted, buffer), static.buffer)
 
     def publish(self, value: Any) -> NoReturn:

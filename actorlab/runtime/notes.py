@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.core.progress import weighed
@@ -12,6 +13,7 @@ from actorlab.runtime.bounds import seconds_to_end
 from actorlab.runtime.reason import Reason
 
 if TYPE_CHECKING:
+    from actorlab.core.backlog import Event
     from actorlab.options import When
     from actorlab.runtime.parameters import Parameters
     from actorlab.runtime.questions import Question
@@ -57,6 +59,7 @@ class Notes:
         "began",
         "devices",
         "ended",
+        "log",
         "parameters",
         "progress",
         "questions",
@@ -91,6 +94,8 @@ class Notes:
         """It is about to be told again."""
         self.parameters: Parameters | None = None
         self.records: Records | None = None
+        self.log: deque[Event] | None = None
+        """The newest lines that its bodies have logged, as events; made with the first one."""
         self.questions: tuple[Question, ...] = ()
         """What was asked about steps that failed."""
 

@@ -37,13 +37,17 @@ GLANCE: Final = 0.00005
 class Wanted:
     """What somebody wants to hear: the stream method of a device or part, and its arguments."""
 
-    __slots__ = ("args", "asked", "key", "kwargs", "member", "pulled")
+    __slots__ = ("args", "asked", "joins", "key", "kwargs", "member", "pulled")
 
-    def __init__(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any], *, pulled: bool) -> None:
+    def __init__(
+        self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any], *, pulled: bool, joins: bool = False
+    ) -> None:
         self.member = member
         self.args = args
         self.kwargs = kwargs
         self.pulled = pulled
+        self.joins = joins
+        """Whether it is only heard while others have it run."""
         self.asked = (same(args), same(kwargs))
         """The arguments, to be compared."""
         self.key: Hashable = (member.path, member.name, self.asked if pulled else None)
@@ -133,7 +137,7 @@ class Production:
 
     def join(self, box: Box) -> None:
         """Let somebody listen; for the deciding thread."""
-        box.keeps = self.everybodys or box.commander.token is self.token
+        box.keeps = not box.wanted.joins and (self.everybodys or box.commander.token is self.token)
         box.production = self
         self._changes.append(box)
         self._glance = 0.0

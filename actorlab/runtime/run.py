@@ -23,6 +23,7 @@ from actorlab.scope import PLAIN, current
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from actorlab.core.backlog import Event
     from actorlab.runtime.reason import Reason
     from actorlab.runtime.run_actor import RunActor
 
@@ -32,6 +33,8 @@ R = TypeVar("R")
 PATIENCE: Final = 2.0
 """A blocking `lab.run` that waits longer than so many seconds says for what."""
 
+LINES: Final = 500
+"""So many lines of a run's log are kept."""
 monotonic = time.monotonic
 
 
@@ -130,6 +133,13 @@ class Run(Generic[R]):
     def children(self) -> tuple[Run[Any], ...]:
         """Return the runs that this one has started."""
         return tuple(self.supervisor.children)
+
+    @property
+    def log(self) -> tuple[Event, ...]:
+        """Return the newest lines that this run, and those which it has started, have logged, as events."""
+        own = self.supervisor.notes.log or ()
+        lines = [line for found in (own, *(child.log for child in self.children)) for line in tuple(found)]
+        return tuple(sorted(lines, key=lambda line: line.sequence)[-LINES:])
 
     @property
     def hidden(self) -> bool:

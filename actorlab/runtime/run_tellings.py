@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import reprlib
 import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -29,6 +32,16 @@ __all__ = [
 
 BETWEEN_PROGRESS: Final = 0.1
 """Seconds between two events that tell the progress of a run."""
+LINES: Final = 500
+"""So many lines of its log are kept for each run."""
+LONG: Final = 1000
+SMALL: Final = frozenset({int, float, bool, complex, type(None)})
+SHORT: Final = reprlib.Repr()
+SHORT.maxother = SHORT.maxstring = LONG
+TAKEN: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "asctime", "event", "exc_info", "message", "run", "stack_info", "stacklevel", "step",
+}  # fmt: skip
+"""Names that the standard library's logging, or the run's own fields, have already."""
 monotonic = time.monotonic
 
 
@@ -109,15 +122,33 @@ def add_emitted(argument: tuple[RunActor, str, dict[str, Any]]) -> None:
 
 
 def logged(actor: RunActor, body: Body, event: str, fields: dict[str, Any]) -> None:
-    """Log in the name of a body."""
-    actor.lab.logger.info(event, run=actor.id, step=body.name, **fields)
-    actor.decider.post(add_event, (actor, body.name, event, fields))
+    """Log in the name of a body; its fields may have any names."""
+    free = {f"{name}_" if name in TAKEN else name: value for name, value in fields.items()}
+    actor.lab.logger.info(event, run=actor.id, step=body.name, **free)
+    actor.decider.post(add_event, (actor, body.name, {"message": event, **fields}, in_short(event, fields)))
 
 
-def add_event(argument: tuple[RunActor, str, str, dict[str, Any]]) -> None:
-    """Tell what a body logged; for the deciding thread."""
-    actor, name, event, fields = argument
-    actor.lab.events.add(name, "log", message=event, **fields)
+def in_short(event: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is kept of a line if that isn't all of it: of what may be large, a short text."""
+    if len(event) <= LONG and all(is_small(value) for value in fields.values()):
+        return None
+    short = {name: value if is_small(value) else SHORT.repr(value) for name, value in fields.items()}
+    return {"message": event[:LONG], **short}
+
+
+def is_small(value: Any) -> bool:
+    """Tell whether a value is data that needs little room."""
+    return type(value) in SMALL or (type(value) is str and len(value) <= LONG)
+
+
+def add_event(argument: tuple[RunActor, str, dict[str, Any], dict[str, Any] | None]) -> None:
+    """Tell what a body logged, and keep it; for the deciding thread."""
+    actor, name, told, short = argument
+    event = actor.lab.events.tell(name, "log", told)
+    notes = actor.notes
+    if notes.log is None:
+        notes.log = deque(maxlen=LINES)
+    notes.log.append(event if short is None else event._replace(data=short))
 
 
 def acknowledge(answer: Reply[Any], value: Any = None) -> None:

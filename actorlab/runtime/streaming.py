@@ -132,6 +132,10 @@ class Streams:
     def _refusal(self, box: Box) -> ActorLabError | None:
         """Say why somebody can't start a stream."""
         cell = self._cell
+        if box.wanted.joins:
+            return ActorLabError(
+                f"{box.wanted.member.on(cell.name)} doesn't run, and who listens here may not start it"
+            )
         refusal = None if box.wanted.member.query else box.commander.refusal()
         if refusal is None and (cell.mailbox.closed or cell.actor is None or cell.actor.mailbox is not cell.mailbox):
             refusal = cell.unavailable()

@@ -16,7 +16,7 @@ from actorlab.server.device_stock import stock_routes
 from actorlab.server.history_routes import history_routes
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.lease_routes import lease_routes
-from actorlab.server.live_routes import live_routes
+from actorlab.server.live_routes import live_routes, stream_routes
 from actorlab.server.metrics_routes import metrics_routes
 from actorlab.server.overview_routes import overview_routes
 from actorlab.server.refusing import Refused, refusal
@@ -52,8 +52,8 @@ def router_of(desk: Desk) -> APIRouter:
     routes = APIRouter()
     routes.include_router(metrics_routes(desk))
     for part in (
-        lab_routes, live_routes, overview_routes, device_routes, life_routes, stock_routes, lease_routes, task_routes,
-        rehearsal_routes, run_routes, steering_routes, resuming_routes, service_routes, history_routes,
+        lab_routes, live_routes, stream_routes, overview_routes, device_routes, life_routes, stock_routes, lease_routes,
+        task_routes, rehearsal_routes, run_routes, steering_routes, resuming_routes, service_routes, history_routes,
     ):  # fmt: skip
         routes.include_router(part(desk))
     return routes

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from actorlab.core.backlog import Event
 from actorlab.errors import ServerUnavailable
@@ -42,9 +42,16 @@ monotonic = time.monotonic
 log = logging.getLogger("actorlab.server")
 
 
+class Client(Protocol):
+    """One who listens, and whether he has left."""
+
+    left: bool
+
+
 class Told(NamedTuple):
     """An event as it is sent: its JSON begins at `begin` of the text of the server-sent event."""
 
+    number: int
     subject: str
     kind: str
     text: bytes
@@ -81,7 +88,7 @@ class Broadcast:
         self._subscription: Subscription | None = None
         self._channel: Channel[Told] | None = None
         self._stood: Stood | None = None
-        self._clients: set[object] = set()
+        self._clients: set[Client] = set()
         self._left = 0.0
         self._stopped = threading.Event()
 
@@ -102,7 +109,7 @@ class Broadcast:
 
     # -- clients
 
-    def join(self, client: object) -> Channel[Told]:
+    def join(self, client: Client) -> Channel[Told]:
         """Return what is told to one more who listens; in a thread that may wait for the deciding one.
 
         Raises:
@@ -117,10 +124,13 @@ class Broadcast:
             if channel is None or channel.over:
                 channel = self._begin()
             self._clients.add(client)
+            if client.left:  # while it was waited for
+                self._clients.discard(client)
             return channel
 
-    def leave(self, client: object) -> None:
+    def leave(self, client: Client) -> None:
         """Forget one who listened; from an event loop, so it waits for nobody."""
+        client.left = True
         self._left = monotonic()
         self._clients.discard(client)
 
@@ -134,10 +144,14 @@ class Broadcast:
 
     def place_after(self, channel: Channel[Told], event_id: str) -> int | None:
         """Return the place after an event, by its id; None: not all that followed is kept, or it is nobody's id."""
+        number = self.number_in(event_id)
+        return None if number is None else channel.after(number)
+
+    def number_in(self, event_id: str) -> int | None:
+        """Return the number of an event of this life, by its id."""
         life, _, number = event_id.rpartition("-")
-        if life != self.life or not number.isascii() or not number.isdecimal() or len(number) > DIGITS:
-            return None
-        return channel.after(int(number))
+        ours = life == self.life and number.isascii() and number.isdecimal() and len(number) <= DIGITS
+        return int(number) if ours else None
 
     def snapshot(self, channel: Channel[Told]) -> tuple[int, Stood]:
         """Return how all stands, and the place of what follows; in a thread that may wait for the deciding one.
@@ -165,8 +179,7 @@ class Broadcast:
 
     def told(self, event: Event, chosen_by: str, *, numbered: bool = True) -> Told:
         """Write an event; only those after which one can come back have an id."""
-        text = event_text(event)
-        return as_told(event.subject, chosen_by, event.kind, text, self.id_of(event.sequence) if numbered else "")
+        return as_told(event, chosen_by, self.id_of(event.sequence) if numbered else "")
 
     # -- what happens
 
@@ -224,14 +237,13 @@ class Broadcast:
             return True
 
 
-def as_told(subject: str, chosen_by: str, kind: str, text: bytes, event_id: str = "") -> Told:
-    """Make an event of its JSON."""
+def as_told(event: Event, chosen_by: str, event_id: str = "") -> Told:
+    """Write an event."""
     head = f"id: {event_id}\n" if event_id else ""
-    before = f"{head}event: {kind}\ndata: ".encode()
-    return Told(subject, chosen_by, before + text + b"\n\n", len(before))
+    before = f"{head}event: {event.kind}\ndata: ".encode()
+    return Told(event.sequence, event.subject, chosen_by, before + event_text(event) + b"\n\n", len(before))
 
 
 def own_told(kind: str, **data: object) -> Told:
     """Make an event of the server itself: it has no number."""
-    event = Event(0, time.time(), "server", kind, data)
-    return as_told("server", kind, kind, event_text(event))
+    return as_told(Event(0, time.time(), "server", kind, data), kind)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.kernel.reply import post_to_loop
@@ -17,6 +18,7 @@ from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
 from actorlab.server.metering import Meter
 from actorlab.server.refusing import Gate, Refused
+from actorlab.server.relays import Relays
 from actorlab.server.tokens import Role, Tokens, Who
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Desk:
         self._readings = CapacityLimiter(READINGS)
         self._rehearsals = CapacityLimiter(REHEARSALS)
         self.broadcast = Broadcast(lab)
+        self.relays = Relays(lab)
 
     async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Ask the lab for something that needs no device."""
@@ -96,7 +99,7 @@ class Desk:
 
         def admit(request: Request) -> None:
             self.refuse_strange_pages(request)
-            who = self._who(request)
+            who = self.who(request)
             request.state.who = who
             if not who.may(role):
                 message = f"{who.name} is {who.role}, and this needs {role}"
@@ -104,7 +107,8 @@ class Desk:
 
         return Depends(Gate(admit, self.meter.answered))
 
-    def _who(self, request: Request) -> Who:
+    def who(self, request: HTTPConnection) -> Who:
+        """Return who asks, by the headers. Raise `Refused` if nobody knows."""
         if self._tokens is None:
             return ANYBODY
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -137,6 +141,7 @@ class Desk:
     def end_streams(self) -> None:
         """End all that is being sent as it happens; in the event loop."""
         self.broadcast.end()
+        self.relays.end()
 
 
 def name_in(url: str) -> str:

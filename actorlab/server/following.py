@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actorlab.server.channel import Channel
     from actorlab.server.desk import Desk
 
-__all__ = ["Following", "Part"]
+__all__ = ["END", "Following", "Part"]
 
 CHUNK: Final = 64 * 1024
 """So many bytes of events are sent at one time."""
@@ -27,10 +27,14 @@ monotonic = time.monotonic
 
 
 class Part(NamedTuple):
-    """Some events to be sent together, and perhaps an id after which one can go on."""
+    """Some events to be sent together, and the id after which one can go on.
+
+    Where it `stands`, that is no event's own id: all that happened up to it has been told, or isn't wanted.
+    """
 
     told: list[Told]
     event_id: str | None = None
+    stands: bool = False
 
 
 class Following:
@@ -44,6 +48,7 @@ class Following:
         self._parts: deque[Part] = deque()
         self._sent = monotonic()
         self._ended = False
+        self.left = False
 
     async def begin(self, last_id: str | None = None) -> None:
         """Begin after the event with an id, if all that followed on it is kept, or else with a snapshot."""
@@ -54,11 +59,7 @@ class Following:
             self._place = place
             return
         ours = last_id is not None and last_id.startswith(f"{broadcast.life}-")
-        try:
-            await self._stand("" if last_id is None else TOO_OLD if ours else UNKNOWN)
-        except BaseException:
-            self.leave()
-            raise
+        await self._stand("" if last_id is None else TOO_OLD if ours else UNKNOWN)
 
     def leave(self) -> None:
         """Want no more."""
@@ -84,13 +85,13 @@ class Following:
         self._place = read.place
         told = self._chosen([kept.item for kept in read.items])
         if told:
-            self._parts.append(Part(told))
+            self._parts.append(Part(told, self._desk.broadcast.id_of(told[-1].number)))
         elif not read.items and channel.over:
             self._ended = True
             if channel.said_all:
                 self._parts.append(Part([own_told(END, why="the lab has closed")]))
         elif self._sent + BEAT <= monotonic():
-            self._parts.append(Part([], self._desk.broadcast.id_of(channel.newest)))
+            self._parts.append(Part([], self._desk.broadcast.id_of(channel.newest), stands=True))
 
     def _chosen(self, told: list[Told]) -> list[Told]:
         wanted = self._wanted
@@ -106,4 +107,4 @@ class Following:
             one for one in stood.told
             if wanted is None or wanted(one.subject, one.kind) or wanted(one.subject, SNAPSHOT)
         ]  # fmt: skip
-        self._parts.append(Part(told, self._desk.broadcast.id_of(stood.number)))
+        self._parts.append(Part(told, self._desk.broadcast.id_of(stood.number), stands=True))

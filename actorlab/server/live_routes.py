@@ -1,47 +1,41 @@
-"""Offer what happens, as it happens, as server-sent events."""
+"""Offer what happens, as it happens: events, the logs of runs, the streams of devices, and all of it by WebSocket."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Header, Path, Query, Response, WebSocket
 
 from actorlab.runtime.feed import choice
-from actorlab.server.desk import Desk
+from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
-from actorlab.server.following import Following, Part
+from actorlab.server.event_stream import EventStream, part_text
+from actorlab.server.following import Following
+from actorlab.server.hearing import BUFFER, Hearing, named_arguments
+from actorlab.server.live_socket import LiveSocket
 from actorlab.server.refusing import LabRoute
+from actorlab.server.relays import MOST
+from actorlab.server.run_answers import LogLine
+from actorlab.server.run_log import NEWEST, RunLog, lines_of
+from actorlab.server.run_routes import Id
+from actorlab.server.telling import answer
 
-if TYPE_CHECKING:
-    from starlette.types import Send
-
-__all__ = ["live_routes"]
+__all__ = ["live_routes", "stream_routes"]
 
 Kinds = Annotated[list[str] | None, Query(description="Only events of these kinds.")]
 Subjects = Annotated[list[str] | None, Query(description="Only of these, such as sweep#3/*.")]
 LastId = Annotated[str | None, Query(max_length=100, description="Go on after the event with this id.")]
 LastIdHeader = Annotated[str | None, Header(alias="Last-Event-ID", max_length=100)]
-
-
-class EventStream(StreamingResponse):
-    """Send server-sent events until they end or the client leaves."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, following: Following) -> None:
-        super().__init__((), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._following = following
-
-    async def stream_response(self, send: Send) -> None:
-        """Send them; of a client that reads slowly, no more is waiting here than one part."""
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while (part := await self._following.more()) is not None:
-                await send({"type": "http.response.body", "body": text_of(part), "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._following.leave()
+Newest = Annotated[int, Query(ge=0, le=NEWEST, description="Begin with so many of the newest lines.")]
+Accept = Annotated[str, Header(description="With text/event-stream, each line is sent as it comes.")]
+Name = Annotated[str, Path(description="The name of a device.")]
+StreamName = Annotated[str, Path(description="The name of a stream, as the description lists it.")]
+Arguments = Annotated[str, Query(description="The stream's arguments by their names: a JSON object.")]
+Buffer = Annotated[int, Query(ge=1, le=MOST, description="So many of the newest items are kept for a slow client.")]
+Site = Annotated[str, Header(alias="Sec-Fetch-Site", include_in_schema=False)]
+LINES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": list[LogLine], "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
 
 
 def live_routes(desk: Desk) -> APIRouter:
@@ -61,14 +55,65 @@ def live_routes(desk: Desk) -> APIRouter:
         After the id of an event, only what followed on it is sent. If that isn't all kept any more, or the server was
         started anew, an event of the kind "gap" says so, and a snapshot follows.
         """
-        following = Following(desk, choice(kinds, subjects))
-        await following.begin(last_event_id_header or last_event_id)
-        return EventStream(following)
+        return await sent(Following(desk, choice(kinds, subjects)), last_event_id_header or last_event_id)
+
+    @routes.get("/runs/{run_id:path}/log", dependencies=[viewer], responses=says(None, 404) | LINES)
+    async def log(
+        run_id: Id, newest: Newest = NEWEST, accept: Accept = "", last_event_id_header: LastIdHeader = None
+    ) -> Response:
+        """Answer with the newest lines that a run, and those which it has started, have logged.
+
+        As server-sent events they are followed by each line as it comes, until the run has ended.
+        """
+        if "text/event-stream" not in accept:
+            return answer(await desk.look(lines_of, desk.lab, run_id, newest))
+        return await sent(RunLog(desk, run_id, newest), last_event_id_header)
 
     return routes
 
 
-def text_of(part: Part) -> bytes:
-    """Write some events as server-sent ones, and an id alone after a snapshot, or when nothing happens."""
-    text = b"".join([told.text for told in part.told])
-    return text if part.event_id is None else b"%s: so far\nid: %s\n\n" % (text, part.event_id.encode())
+def stream_routes(desk: Desk) -> APIRouter:
+    """Return the routes for the streams of devices, and the WebSocket for everything."""
+    routes = APIRouter(route_class=LabRoute, tags=["live"])
+
+    @routes.get(
+        "/devices/{name}/streams/{stream}",
+        dependencies=[desk.needs("viewer")],
+        status_code=200,
+        response_class=EventStream,
+        responses=says(None, 404, 409, 502),
+    )
+    async def items(
+        name: Name,
+        stream: StreamName,
+        who: Asker,
+        arguments: Arguments = "{}",
+        buffer: Buffer = BUFFER,
+        site: Site = "",
+    ) -> EventStream:
+        """Send the items of a device's stream as server-sent events; those who may only look hear one that runs."""
+        hearing = Hearing(desk, buffer)
+        await hearing.begin(who, name, stream, [], named_arguments(arguments, site), "json")
+        return EventStream(hearing.text, hearing.leave)
+
+    @routes.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        """Send what is subscribed to: events, streams of devices with arrays as they are, logs of runs."""
+        await LiveSocket(desk, socket).serve()
+
+    return routes
+
+
+async def sent(source: Following | RunLog, last_id: str | None) -> EventStream:
+    """Begin to tell one client what happens."""
+    try:
+        await source.begin(last_id)
+    except BaseException:
+        source.leave()
+        raise
+
+    async def more() -> bytes | None:
+        part = await source.more()
+        return None if part is None else part_text(part)
+
+    return EventStream(more, source.leave)

@@ -164,3 +164,13 @@ class RowsAnswer(BaseModel):
     rows: list[RowAnswer]
     next: int
     dropped: int
+
+
+class LogLine(BaseModel):
+    """What a run has logged."""
+
+    sequence: int = Field(description="The number of the event which told it.")
+    time: float
+    subject: str = Field(description="The run, or its step, that has logged it.")
+    kind: str
+    data: dict[str, Any] = Field(description="The `message`, and the fields that were given with it.")

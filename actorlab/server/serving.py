@@ -7,9 +7,10 @@ import os
 import socket
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from actorlab.errors import ConfigError, ServerUnavailable
 from actorlab.server.application import app_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from uvicorn.server import ServerState
 
     from actorlab.runtime.lab import Lab
     from actorlab.server.tokens import Tokens
@@ -78,7 +80,7 @@ class Server:
         routes: ASGIApp = app_of(self._desk)
         config = uvicorn.Config(
             CutOff(routes if self._dashboard is None else self._dashboard.in_front_of(routes)), log_config=None,
-            access_log=False, lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST_SAID,
+            access_log=False, lifespan="off", ws=QuietWebSocket, ws_max_size=LARGEST_SAID,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=int(CLOSING),
         )  # fmt: skip
@@ -153,6 +155,20 @@ class CutOff:
                 message = f"the server stops; {scope['method']} {scope['path']} was begun, and may still be carried out"
                 told = failure(ServerUnavailable(message), "server", traces=False)
                 await answer(told, 503)(scope, receive, send)
+
+
+class QuietWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which logs no headers and messages, not even for debugging: there are tokens in them."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn.debug = False
 
 
 class Ended(uvicorn.Server):
