@@ -58,10 +58,10 @@ class LiveValues:
                 begun.append((device, key))
         return begun
 
-    def ended(self, device: str, now: float, *, well: bool) -> None:
-        """Note that a reading has ended; the longer it took, the longer the device is left alone."""
+    def ended(self, device: str, now: float, *, took: float, well: bool) -> None:
+        """Note that a reading has ended, and how long it took the device: the longer it is left alone then."""
         key, began = self._under_way.pop(device)
-        self._quiet_until[device] = now + (now - began) * (1 / SHARE - 1)
+        self._quiet_until[device] = now + took * (1 / SHARE - 1)
         reading = self._readings.get(device, {}).get(key)
         if reading is not None:
             reading.failures = 0 if well else min(reading.failures + 1, 10)

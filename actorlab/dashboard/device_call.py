@@ -33,8 +33,11 @@ class DeviceCall:
         self._page = page
         self._name = name
         members = sorted(description["members"].items(), key=lambda found: found[1]["kind"] != "method")
+        lifecycle = {hook for name, hook in description["hooks"].items() if name != "make_safe"}  # those have buttons
         self._members: dict[str, dict[str, Any]] = {
-            member: told for member, told in members if told["kind"] in {"method", "attribute"} and not member.isupper()
+            member: told
+            for member, told in members
+            if told["kind"] in {"method", "attribute"} and member not in lifecycle and not member.isupper()
         }
         self._view: FormView | None = None
         with ui.expansion("Call a method").props("dense").classes("fold").mark(f"calls-{name}"):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
 from actorlab.dashboard.device_call import DeviceCall
+from actorlab.dashboard.device_lives import DeviceLives
 from actorlab.dashboard.device_values import DeviceValues
-from actorlab.dashboard.widgets import button, fact, heading, show_text
+from actorlab.dashboard.widgets import fact, heading, show_text
 from actorlab.runtime.cell import DeviceState
 
 if TYPE_CHECKING:
@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["DeviceCard"]
 
 TONES: Final = {
-    DeviceState.IDLE: "good", DeviceState.BUSY: "busy", DeviceState.CONNECTING: "warn", DeviceState.RESTARTING: "warn",
-    DeviceState.QUARANTINED: "bad", DeviceState.CLOSED: "off",
-}  # fmt: skip
+    DeviceState.IDLE: "good",
+    DeviceState.BUSY: "busy",
+    DeviceState.CONNECTING: "warn",
+    DeviceState.RESTARTING: "warn",
+    DeviceState.QUARANTINED: "bad",
+    DeviceState.DISCONNECTING: "warn",
+    DeviceState.DISCONNECTED: "off",
+    DeviceState.CLOSED: "off",
+}
+SERVES: Final = {DeviceState.IDLE, DeviceState.BUSY}
+STOPPED: Final = "there is an emergency stop"
+"""So begins what a device says while there is one; each page says it already."""
 
 
 class DeviceCard:
@@ -45,18 +54,19 @@ class DeviceCard:
                 self._doing = fact("Doing")
                 self._busy = fact("Busy")
                 self._error = fact("Last error", "error-text")
+            self._trace = self._show_trace() if page.may("admin") else None
             self._values = DeviceValues(page, name, description)
+            self._lives: DeviceLives | None = None
             if page.may("operator"):
                 DeviceCall(page, name, description)
-                self._show_ways_back()
+                self._lives = DeviceLives(page, name)
 
     def refresh(self, status: DeviceStatus) -> None:
         """Show how the device stands now."""
-        self._state.text = status.state.value
-        self._state.classes(replace=f"chip chip-{TONES[status.state]}")
-        owes = ["it isn't known to be safe"] if status.owes_safe else []
-        why = "; ".join(text for text in (status.why, *status.vetoes, *owes) if text)
-        show_text(self._why, why)
+        refuses = bool(status.vetoes) and status.state in SERVES
+        self._state.text = f"{status.state.value}{', no commands' if refuses else ''}"
+        self._state.classes(replace=f"chip chip-{'warn' if refuses else TONES[status.state]}")
+        show_text(self._why, why_of(status, stopped=self._page.lab.stopped is not None))
         retry = "" if status.retry_in is None else f" (again in {status.retry_in:.0f} s)"
         self._holder.show(status.holder or "nobody")
         self._queue.show(", ".join(status.queue))
@@ -64,21 +74,25 @@ class DeviceCard:
         self._busy.show(f"{100 * status.busy:.0f} %, {status.calls_per_second:.1f} calls/s")
         self._error.show(status.last_error)
         self._values.refresh()
+        if self._lives is not None:
+            self._lives.refresh(status)
+        if self._trace is not None:
+            self._trace.text = status.last_traceback
 
     def delete(self) -> None:
         """Take the card away: the device was removed."""
         self._card.delete()
 
-    def _show_ways_back(self) -> None:
-        lab = self._page.lab
-        with ui.element("div").classes("row"):
-            self._button("Reset", partial(lab.reset, self._name), "a quarantined device begins a new life")
-            self._button("Restart", partial(lab.restart, self._name), "disconnect, make it anew, connect, make it safe")
+    def _show_trace(self) -> ui.label:
+        """Show where the last error comes from."""
+        with ui.expansion("Traceback of the last error").props("dense").classes("fold") as fold:
+            text = ui.label().classes("trace mono")
+        fold.bind_visibility_from(self._error.name, "visible")
+        return text
 
-    def _button(self, what: str, function: Any, hint: str) -> None:
-        async def act() -> None:
-            await self._page.call(function)
-            self._page.tell(f"{self._name}: {what.lower()} done", "positive")
 
-        acts = self._page.acts("operator", f"{what} {self._name}", act)
-        button(what, acts).tooltip(hint).mark(f"{what.lower()}-{self._name}")
+def why_of(status: DeviceStatus, *, stopped: bool) -> str:
+    """Say why a device doesn't simply serve."""
+    vetoes = [veto for veto in status.vetoes if not (stopped and veto.startswith(STOPPED))]
+    owes = ["it isn't known to be safe"] if status.owes_safe else []
+    return "; ".join(text for text in (status.why, *vetoes, *owes) if text)

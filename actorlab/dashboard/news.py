@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from actorlab.dashboard.log_lines import KINDS, Line, line_of
+from actorlab.dashboard.log_lines import KINDS, Level, Line, line_of
 from actorlab.dashboard.sampling import Samples
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actorlab.core.backlog import Event
     from actorlab.runtime.events import Subscription
     from actorlab.server.desk import Desk
+    from actorlab.server.tokens import Who
 
 __all__ = ["EVERYTHING", "Follower", "News", "Newsroom"]
 
@@ -125,6 +126,11 @@ class Newsroom:
     async def _keep_lines(self, stream: Subscription) -> None:
         while batch := await next_batch(stream):
             self.lines.extend(line for event in batch if (line := line_of(event)) is not None)
+
+    def note(self, who: Who, what: str) -> None:
+        """Write into the log what somebody does here."""
+        log.info("%s: %s", who.name, what)
+        self.lines.append(Line(time.time(), Level.INFO, who.name, what))
 
     # -- looks
 

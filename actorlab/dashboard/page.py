@@ -62,6 +62,7 @@ class PageContext:
         async def handle() -> None:
             try:
                 self._session.check(role, what)
+                self.newsroom.note(self.who, what)
                 done = handler()
                 if inspect.isawaitable(done):
                     await done

@@ -81,11 +81,11 @@ class Samples:
             await asyncio.sleep(TURN)
 
     async def _read(self, device: str, member: str) -> None:
-        well = False
+        well, scope = False, Glancing()
         series = self._series.setdefault((device, member), Series())
         try:
             value = await to_thread.run_sync(
-                glance, self._lab, device, member, limiter=self._threads, abandon_on_cancel=True
+                glance, self._lab, device, member, scope, limiter=self._threads, abandon_on_cancel=True
             )
             note(series, value, time.time())
             well = True
@@ -94,7 +94,7 @@ class Samples:
         except Exception as error:  # noqa: BLE001 - the boundary to a driver: it is shown at the value
             series.error = text_of(error)
         finally:
-            self._core.ended(device, monotonic(), well=well)
+            self._core.ended(device, monotonic(), took=scope.took, well=well)
 
 
 def is_free(cell: Cell) -> bool:
@@ -142,9 +142,9 @@ def is_numeric(told: dict[str, Any]) -> bool:
 # -- in a thread
 
 
-def glance(lab: Lab, device: str, member: str) -> Any:
+def glance(lab: Lab, device: str, member: str, scope: Glancing) -> Any:
     """Read a value, if that can begin at once."""
-    token = current.set(GLANCING)
+    token = current.set(scope)
     try:
         found = getattr(lab.device(device), member)
         return found() if callable(found) else found
@@ -155,7 +155,11 @@ def glance(lab: Lab, device: str, member: str) -> Any:
 class Glancing(Scope):
     """What may be done to read a value: queries that begin at once or not at all."""
 
-    __slots__ = ()
+    __slots__ = ("took",)
+
+    def __init__(self) -> None:
+        self.took = 0.0
+        """So many seconds the device has spent."""
 
     def hold_for(self, cell: Cell, member: Member) -> Glance:
         """Let queries through.
@@ -167,7 +171,7 @@ class Glancing(Scope):
         if not member.query:
             text = f"{cell.name}.{member.name} is a command, and the dashboard reads values by queries only"
             raise NotLeased(text)
-        return Glance(cell)
+        return Glance(cell, self)
 
     def forbid(self, what: str) -> Never:
         """Refuse to wait for anything else."""
@@ -178,10 +182,11 @@ class Glancing(Scope):
 class Glance:
     """The dashboard's use of one device."""
 
-    __slots__ = ("_cell",)
+    __slots__ = ("_cell", "_scope")
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, scope: Glancing) -> None:
         self._cell = cell
+        self._scope = scope
 
     def call(self, member: Member, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Ask the device, behind everybody else, and wait for the answer."""
@@ -189,10 +194,8 @@ class Glance:
         wait_on(call, self._cell, self._cell.config.timeout, WAITING, None)
         if not call.begun:
             raise NotNow
+        self._scope.took += monotonic() - call.begun
         return call.result(0)
-
-
-GLANCING: Final = Glancing()
 
 
 class NotNow(Exception):

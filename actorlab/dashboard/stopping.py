@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from actorlab.dashboard.widgets import button, heading
+from actorlab.dashboard.widgets import button, heading, show_text
 from actorlab.errors import text_of
 from actorlab.server.desk import ended
 
@@ -76,7 +76,7 @@ def show_stopped(page: PageContext) -> None:
         if stop is not None:
             said.text = f"Since {time.strftime('%H:%M:%S', time.localtime(stop.time))}: {stop.reason}"
             owing = owing_safe(await page.newsroom.shared_look("statuses", page.lab.status))
-            unsafe.text = f"Not known to be safe yet: {', '.join(owing)}" if owing else ""
+            show_text(unsafe, f"Not known to be safe yet: {', '.join(owing)}" if owing else "")
 
     page.watch(refresh, kinds=KINDS)
 

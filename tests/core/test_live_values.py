@@ -35,8 +35,9 @@ def test_only_free_devices_are_asked_one_value_at_a_time_and_only_while_somebody
             looked[device, key] = now
         for device, well in ends.items():
             if device in under_way:
-                asked[device] += now - under_way.pop(device)
-                values.ended(device, now, well=well)
+                took = now - under_way.pop(device)
+                asked[device] += took
+                values.ended(device, now, took=took, well=well)
         for device, key in values.begin(free, now):
             assert device in free
             assert device not in under_way
@@ -54,7 +55,7 @@ def test_each_value_has_its_turn(count: int, took: float) -> None:
         for key in KEYS[:count]:
             values.look("laser", key, now)
         for device, key in values.begin({"laser"}, now):
-            values.ended(device, now + took, well=True)
+            values.ended(device, now + took, took=took, well=True)
             read[key] = read.get(key, 0) + 1
         now += 0.1
     assert set(read) == set(KEYS[:count])
@@ -67,7 +68,7 @@ def test_what_cannot_be_read_is_tried_ever_less_often() -> None:
     while now < 120:
         values.look("laser", "power", now)
         for device, _ in values.begin({"laser"}, now):
-            values.ended(device, now, well=False)
+            values.ended(device, now, took=0.0, well=False)
             tried += 1
         now += 0.5
     assert 5 <= tried <= 9

@@ -57,10 +57,27 @@ def test_who_holds_a_device_is_seen_at_once_and_its_commands_are_refused_by_name
     expect(page.get_by_text("nobody", exact=True)).to_be_visible()
 
 
-def test_a_device_is_restarted_by_its_button(served: Served, look: Look) -> None:
+def test_a_device_is_restarted_by_its_button_but_not_unasked_while_somebody_holds_it(
+    served: Served, look: Look
+) -> None:
     page = look(served.url)
     page.get_by_role("button", name="Restart").click()
     expect(page.get_by_text("laser: restart done")).to_be_visible()
+    run = served.lab.start("hold", "laser")
+    expect(page.get_by_text("hold#1", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Restart").click()
+    expect(page.get_by_text("laser is held by hold#1. Restart it?")).to_be_visible()
+    page.get_by_role("button", name="Go back").click()
+    assert served.lab.status("laser").restarts == 1
+    run.cancel()
+
+
+def test_a_device_is_disconnected_and_connected(served: Served, look: Look) -> None:
+    page = look(served.url)
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_text("disconnected", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Connect", exact=True).click()
+    expect(page.get_by_text("idle", exact=True)).to_be_visible()
 
 
 def test_a_page_shows_a_device_that_is_added_and_forgets_one_that_is_removed(served: Served, look: Look) -> None:
