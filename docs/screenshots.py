@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import sync_playwright
 
@@ -20,7 +20,10 @@ COURSE: Final = 15.0
 """So many seconds after the first time the live values have a course: the oven cools."""
 SEEN: Final = 6.0
 """So many seconds after its begin much goes on in the experiment."""
-SIZES: Final = {"dashboard_light": (1280, 860, "light"), "dashboard_dark": (1280, 860, "dark")}
+SIZES: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
+    "dashboard_light": (1280, 860, "light"),
+    "dashboard_dark": (1280, 860, "dark"),
+}
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ class DeviceLives:
     def _button(self, what: str, function: Callable[[], None], hint: str) -> ui.button:
         return button(what, self._acting(what, function)).tooltip(hint).mark(f"{what.lower()}-{self._name}")
 
-    def _acting(self, what: str, function: Callable[[], None]) -> Callable[[], object]:
+    def _acting(self, what: str, function: Callable[[], None]) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
             self._sure.close()
             await self._page.call(function)
