@@ -60,7 +60,7 @@ from actorlab.streams import Item, Pushed, Stream, stream
 from actorlab.task import Shared, cleanup, task, workflow
 
 if _TYPE_CHECKING:
-    from actorlab.client import Client
+    from actorlab.client import Client, ensure_server
 
 __all__ = [
     "ActorLabError",
@@ -111,6 +111,7 @@ __all__ = [
     "dispatch",
     "each",
     "emit",
+    "ensure_server",
     "exchange",
     "log",
     "parameter",
@@ -133,9 +134,9 @@ __all__ = [
 
 def __getattr__(name: str) -> _Any:
     """Load what comes with an extra when it is asked for."""
-    if name == "Client":
-        from actorlab.client import Client  # noqa: PLC0415 - it needs httpx, which the base install doesn't have
+    if name in {"Client", "ensure_server"}:
+        from actorlab import client  # noqa: PLC0415 - it is for those who use a lab elsewhere
 
-        return Client
+        return getattr(client, name)
     message = f"module 'actorlab' has no attribute {name!r}"
     raise AttributeError(message)

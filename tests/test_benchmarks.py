@@ -25,6 +25,7 @@ def run(*arguments: str) -> str:
         "bench_calls",
         "bench_cancel",
         "bench_dag",
+        "bench_http",
         "bench_import",
         "bench_isolation",
         "bench_journal",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from actorlab.cli.server_commands import add_to
 
 __all__ = ["app"]
 
@@ -19,8 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-token = typer.Typer(help="Say who may use a lab's server.", no_args_is_help=True)
-app.add_typer(token, name="token")
+add_to(app)
 
 Program = Annotated[
     str,
@@ -412,54 +413,6 @@ def init(
 
     with wrong_use(debug=debug):
         typer.echo(begin_lab(folder))
-
-
-@app.command()
-def serve(
-    lab: Annotated[Path | None, typer.Argument(metavar="LAB", help="The lab's file. Default: lab.yaml here.")] = None,
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; others can reach all but this one.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8600,
-    *,
-    dashboard: Annotated[bool, typer.Option(help="Show the lab in browsers, too.")] = True,
-    debug: Debug = False,
-) -> None:
-    """Serve a lab by HTTP to other programs and machines, until Ctrl-C.
-
-    Who may use it is said by the tokens beside the lab's file; without any it answers on this machine only.
-    """
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415 - see above
-
-    with wrong_use(debug=debug):
-        raise typer.Exit(serving().serve_lab(lab, host, port, dashboard=dashboard))
-
-
-@token.command("create")
-def create_token(
-    name: Annotated[str, typer.Argument(help="Whose token it is to be.")],
-    role: Annotated[str, typer.Option(help="viewer: looks; operator: also acts; admin: also sees tracebacks.")],
-    lab: LabFile = None,
-    *,
-    debug: Debug = False,
-) -> None:
-    """Make a token for somebody, and print it: only its hash is kept, beside the lab's file."""
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415 - see above
-
-    with wrong_use(debug=debug):
-        typer.echo(serving().new_token(name, role, lab))
-
-
-def serving() -> Any:
-    """Load what needs the extra `server`. Raise `ConfigError` if it isn't installed."""
-    from actorlab.errors import ConfigError  # noqa: PLC0415 - see above
-
-    try:
-        from actorlab.cli import serving as loaded  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        message = f"the server needs the package {error.name}: pip install 'actorlab[server]'"
-        raise ConfigError(message) from error
-    return loaded
 
 
 if __name__ == "__main__":  # `python -m actorlab.cli.main` is the command, too, where scripts aren't on the path

@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 import typer
 
-from actorlab.cli.program import lab_file_for
+from actorlab.cli.launching import file_of
 from actorlab.cli.running import left_by_crash
 from actorlab.cli.signals import Signalled, listening
+from actorlab.client.record import recorded
 from actorlab.config import ConfiguredLab, lab_from_yaml
+from actorlab.config.reading import read_server_section
 from actorlab.errors import ConfigError
-from actorlab.server import Role, Server, Tokens, create_token
-from actorlab.server.tokens import TOKENS
+from actorlab.server import Role, Server, Tokens, create_token, list_tokens, revoke_token
+from actorlab.server.doors import certified, listening_at, refuse_open_door
 
-__all__ = ["new_token", "serve_lab"]
+__all__ = ["new_token", "revoke", "serve_lab", "tokens_of"]
 
 TURN: Final = 0.5
 """A lab that stops itself is noticed within so many seconds."""
 
 
-def serve_lab(given: Path | None, host: str, port: int, *, dashboard: bool) -> int:
-    """Open a lab, serve it until a signal comes, and close both in order; return the exit code."""
-    file = lab_of(given)
-    tokens = file.parent / TOKENS
-    known = Tokens.read(tokens) if tokens.exists() else None
+def serve_lab(given: Path | None, said: dict[str, Any], *, dashboard: bool) -> int:
+    """Open a lab, serve it until a signal comes, and close both in order; return the exit code.
+
+    What `said` doesn't say stands in the lab's file. The port is taken, and all else looked at, before any device is.
+    """
+    file = file_of(given)
+    doors = doors_of(file, said)
     signals: SimpleQueue[Signalled] = SimpleQueue()
-    with listening(signals.put):
+    with (
+        listening(signals.put),
+        recorded(file) as tell,
+        closing(listening_at(doors["host"], doors["port"])) as taken,
+    ):
         lab = lab_from_yaml(file)
         try:
             if left := left_by_crash(lab):
                 typer.echo(left, err=True)
             ask_again(lab)
-            with Server(lab, host=host, port=port, tokens=known, dashboard=dashboard) as server:
+            with Server(lab, **doors, listening=taken, dashboard=dashboard) as server:
+                tell(server.url)
                 typer.echo(f"{lab.name} is served at {server.url}; Ctrl-C ends it")
                 typer.echo(f"{until_end(lab, signals)}: the server ends, then the lab", err=True)
         finally:
             ended = lab.close()
     return told_left(lab, str(ended) if ended else "")
+
+
+def doors_of(file: Path, said: dict[str, Any]) -> dict[str, Any]:
+    """Return what `Server` takes, from the command line over the lab's file. Raise `ConfigError` if it is wrong."""
+    section = read_server_section(file)
+    tokens = Path(section.tokens)
+    tls = {} if section.tls is None or "certificate" in said else section.tls.model_dump()
+    doors: dict[str, Any] = {
+        "host": section.host, "port": section.port, "origins": section.origins, **tls, **said,
+        "tokens": Tokens.read(tokens) if tokens.exists() else None,
+    }  # fmt: skip
+    refuse_open_door(doors["host"], doors["tokens"], doors["origins"])
+    certified(doors.get("certificate"), doors.get("key"))
+    return doors
 
 
 def ask_again(lab: ConfiguredLab) -> None:
@@ -67,15 +90,23 @@ def told_left(lab: ConfiguredLab, left: str) -> int:
     return lab.exit_code
 
 
-def lab_of(given: Path | None) -> Path:
-    """Return the lab's file. Raise `ConfigError` if there is none."""
-    file = lab_file_for(None, given)
-    if file is None:
-        message = "there is no lab.yaml here: name the lab's file"
-        raise ConfigError(message)
-    return file
+def new_token(name: str, role: Role, given: Path | None) -> tuple[str, bool]:
+    """Make a token for somebody, kept as a hash; return it, and whether it is the first one."""
+    file = tokens_file(given)
+    first = not file.exists()
+    return create_token(file, name, role), first
 
 
-def new_token(name: str, role: Role, given: Path | None) -> str:
-    """Make a token for somebody, kept as a hash beside the lab's file, and return it."""
-    return create_token(lab_of(given).parent / TOKENS, name, role)
+def tokens_of(given: Path | None) -> list[dict[str, str]]:
+    """Return who has a token."""
+    return list_tokens(tokens_file(given))
+
+
+def revoke(name: str, given: Path | None) -> None:
+    """Take somebody's token away."""
+    revoke_token(tokens_file(given), name)
+
+
+def tokens_file(given: Path | None) -> Path:
+    """Return where the tokens of a lab are kept."""
+    return Path(read_server_section(file_of(given)).tokens)

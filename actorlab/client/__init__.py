@@ -1,8 +1,10 @@
-"""Use a lab that runs somewhere else, through its server; it comes with the extra `server`."""
+"""Use a lab that runs somewhere else, through its server; start one where none runs."""
 
 from actorlab.client.client import Client
+from actorlab.client.launching import ensure_server
 from actorlab.client.remote_device import RemoteDevice
 from actorlab.client.remote_lease import RemoteLease
 from actorlab.client.remote_run import RemoteRun
+from actorlab.client.remote_task import RemoteTask
 
-__all__ = ["Client", "RemoteDevice", "RemoteLease", "RemoteRun"]
+__all__ = ["Client", "RemoteDevice", "RemoteLease", "RemoteRun", "RemoteTask", "ensure_server"]

@@ -2,43 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from actorlab.client.connection import Connection, error_in, path_of
-from actorlab.client.held_leases import headers_for
+from actorlab.client.named import Named
 from actorlab.client.remote_device import RemoteDevice
 from actorlab.client.remote_events import AWAY, RemoteEvents, chosen
 from actorlab.client.remote_lease import RemoteLease
 from actorlab.client.remote_run import RemoteRun, rows_at
 from actorlab.client.remote_stream import RemoteStream
+from actorlab.client.remote_task import RemoteTask, start_at
 from actorlab.encoding import encode
+from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from actorlab.client.address import Verify
+
 __all__ = ["Client"]
+
+D = TypeVar("D")
 
 
 class Client:
     """Use the lab that a server offers at an address: ``Client("http://127.0.0.1:8600", token="…")``.
 
-    An answer may take `timeout` seconds. The server's errors are raised here as the same classes.
+    An answer may take `timeout` seconds. The server's errors are raised here as the same classes. With `verify` a
+    server that is spoken to by https is known by a file of authorities of one's own. One that goes away is looked for
+    again for `reconnect` seconds, unless it may have carried out already what it was asked for. Any number of threads
+    may use one client.
+
+    Raises:
+        ConfigError: this is no address of a server, or no token.
+
     """
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 60.0) -> None:
-        self._connection = Connection(url, token, timeout)
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+        verify: Verify = True,
+        reconnect: float = 5.0,
+    ) -> None:
+        self._connection = Connection(url, token, timeout, verify=verify, reconnect=reconnect)
+
+    @property
+    def url(self) -> str:
+        """Return where the server is."""
+        return self._connection.url
 
     # -- devices
 
-    def device(self, name: str) -> RemoteDevice:
-        """Return what stands for a device.
+    @overload
+    def device(self, name: str) -> RemoteDevice: ...
+
+    @overload
+    def device(self, name: str, cls: type[D]) -> D: ...
+
+    def device(self, name: str, cls: type | None = None) -> Any:
+        """Return what stands for a device; with the class of its driver it is typed as that.
 
         Raises:
-            ConfigError: there is none; the message lists those there are.
+            ConfigError: there is none, and the message lists those there are; or it lacks what the class has.
 
         """
-        return RemoteDevice(self._connection, name)
+        return RemoteDevice(self._connection, name, cls=cls)
+
+    @property
+    def devices(self) -> Mapping[str, RemoteDevice]:
+        """Return the devices by their names."""
+        return Named(self.status, self.device)
 
     def status(self, name: str | None = None) -> dict[str, Any]:
         """Return how the devices stand, by name, or how one of them does; none is asked."""
@@ -106,6 +143,22 @@ class Client:
         self._connection.post("/devices", body)
         return self.device(name)
 
+    def ensure_device(self, name: str, type: str | None = None, /, *args: Any, **kwargs: Any) -> RemoteDevice:  # noqa: A002
+        """Return what stands for a device that serves: add it if there is none, connect it if it was disconnected.
+
+        It raises what `add` and `connect` raise; of several programs that do so at once, one adds it.
+        """
+        try:
+            self.connect(name)
+        except ConfigError as absent:
+            try:
+                return self.add(name, type, *args, **kwargs)
+            except ConfigError as error:
+                if name not in self.devices:
+                    raise error from absent
+                self.connect(name)  # another program has added it meanwhile
+        return self.device(name)
+
     def remove(self, name: str) -> None:
         """Disconnect a device that nobody holds, and forget it."""
         self._connection.ask("DELETE", path_of("devices", name))
@@ -138,10 +191,18 @@ class Client:
     # -- runs
 
     @property
-    def tasks(self) -> dict[str, Any]:
-        """Return the tasks and workflows that the lab knows, by name, with their parameters as JSON Schema."""
-        told: dict[str, Any] = self._connection.get("/tasks")
-        return told
+    def tasks(self) -> Mapping[str, RemoteTask]:
+        """Return the tasks and workflows that the lab knows, by name: call one, start it, or `describe` it."""
+        return Named(lambda: self._connection.get("/tasks"), self.task)
+
+    def task(self, name: str) -> RemoteTask:
+        """Return a task or workflow: ``client.task("sweep")(laser="laser", points=[1500, 1510])`` runs it.
+
+        Raises:
+            ConfigError: there is none; the message lists those there are.
+
+        """
+        return RemoteTask(self._connection, name)
 
     def start(self, task: str, /, *args: Any, **parameters: Any) -> RemoteRun:
         """Start a task by its name, with devices by theirs, and return its run at once.
@@ -151,13 +212,7 @@ class Client:
             LeaseTimeout: it may not wait for its devices, and somebody holds one; the message says who.
 
         """
-        body = {
-            "task": task,
-            "args": encode(list(args), "args"),
-            "parameters": encode(parameters, "parameters"),
-        }
-        told = self._connection.ask("POST", "/runs", body, headers=headers_for(self._connection))
-        return RemoteRun(self._connection, told["id"])
+        return start_at(self._connection, task, args, parameters)
 
     def run(self, task: str, /, *args: Any, **parameters: Any) -> Any:
         """Start a task by its name, wait for its end, and return its result; if this is interrupted, it goes on."""
@@ -346,6 +401,14 @@ class Client:
     def close(self) -> None:
         """Close the connection; what was started goes on."""
         self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         return self

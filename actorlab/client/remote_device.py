@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from actorlab.client.connection import path_of
 from actorlab.client.held_leases import headers_for
 from actorlab.client.remote_stream import RemoteStream
+from actorlab.client.signatures import signature_from
+from actorlab.device import Device
 from actorlab.encoding import decode, encode, loaded
+from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,13 +18,14 @@ if TYPE_CHECKING:
     from actorlab.client.connection import Connection
     from actorlab.client.held_leases import Held
 
-__all__ = ["RemoteDevice"]
+__all__ = ["RemoteDevice", "name_of_device"]
 
 
 class RemoteDevice:
     """A device of a lab elsewhere; what it has is known from its description, so completing names asks nobody.
 
-    What it returns comes without loss, if it is data; classes that aren't loaded here can't be read.
+    What it returns comes without loss, if it is data; classes that aren't loaded here can't be read. One that was asked
+    for as a class is an instance of it to `isinstance`.
     """
 
     _name: str
@@ -29,15 +33,30 @@ class RemoteDevice:
     _members: dict[str, Any]
     _lease: Held | None
 
-    def __init__(self, connection: Connection, name: str, lease: Held | None = None) -> None:
+    def __init__(self, connection: Connection, name: str, lease: Held | None = None, cls: type | None = None) -> None:
         described = connection.get(path_of("devices", name, "description"))
-        self.__dict__.update(_name=name, _connection=connection, _members=described["members"], _lease=lease)
+        members = described["members"]
+        if cls is not None:
+            check_class(cls, name, members)
+        self.__dict__.update(_name=name, _connection=connection, _members=members, _lease=lease, _methods={})
+        self.__dict__.update(_cls=RemoteDevice if cls is None else cls)
         self.__doc__ = described["doc"]
+
+    @property
+    def __class__(self) -> type:
+        cls: type = self.__dict__["_cls"]
+        return cls
+
+    @__class__.setter
+    def __class__(self, cls: type) -> None:
+        text = f"{self._name} stays what it is"
+        raise TypeError(text)
 
     def __getattr__(self, name: str) -> Any:
         kind = self._kind(name)
         if kind == "method":
-            return self._method(name)
+            methods = self.__dict__["_methods"]
+            return methods.get(name) or methods.setdefault(name, self._method(name))
         if kind == "stream":
             return self._stream(name)
         told = self._ask("GET", "attributes", name)
@@ -78,8 +97,10 @@ class RemoteDevice:
             body = {"args": encode(list(args), "args"), "kwargs": encode(kwargs, "kwargs")}
             return decode(self._ask("POST", "call", name, body)["result"], resolve=loaded)
 
+        told = self._members[name]
         call.__name__ = call.__qualname__ = name
-        call.__doc__ = self._members[name].get("doc")
+        call.__doc__ = told.get("doc")
+        call.__signature__ = signature_from(told.get("parameters", {}), told.get("returns"))  # type: ignore[attr-defined]  # inspect's own convention
         return call
 
     def _stream(self, name: str) -> Callable[..., RemoteStream]:
@@ -89,3 +110,21 @@ class RemoteDevice:
         listen.__name__ = listen.__qualname__ = name
         listen.__doc__ = self._members[name].get("doc")
         return listen
+
+
+def name_of_device(value: Any) -> Any:
+    """Return the name of a device for what stands for it; any other value is itself."""
+    if type(value) is RemoteDevice:
+        return value.__dict__["_name"]
+    if type(value) in {list, tuple}:
+        return type(value)(map(name_of_device, value))
+    return value
+
+
+def check_class(cls: type, name: str, members: dict[str, Any]) -> None:
+    """Raise `ConfigError` if a device lacks something that a class has: it is another kind of device."""
+    wanted = [member for member in dir(cls) if not member.startswith("_") and not hasattr(Device, member)]
+    lacking = [member for member in wanted if member not in members]
+    if lacking:
+        message = f"{name} is no {cls.__name__}: it has no {', '.join(lacking)}"
+        raise ConfigError(message)

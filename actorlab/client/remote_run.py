@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.client.connection import error_in, path_of
 from actorlab.client.remote_events import RemoteEvents
+from actorlab.client.run_views import RemoteProgress, RemoteRows, RemoteStep
 from actorlab.core.backlog import SNAPSHOT, Event
 from actorlab.core.run_state import RunState
+from actorlab.data import Dataset
+from actorlab.data.rows import Row
 from actorlab.encoding import decode, encode, loaded
 from actorlab.errors import EncodingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from actorlab.client.connection import Connection
 
@@ -31,6 +34,7 @@ class RemoteRun:
     def __init__(self, connection: Connection, run_id: str) -> None:
         self.id = run_id
         self._connection = connection
+        self._rows = RemoteRows(self._page)
 
     @property
     def state(self) -> RunState:
@@ -47,6 +51,63 @@ class RemoteRun:
         told: dict[str, Any] = self._connection.get(path_of("runs", self.id))
         return told
 
+    @property
+    def name(self) -> str:
+        """Return the name of its task."""
+        return str(self.describe()["name"])
+
+    @property
+    def progress(self) -> RemoteProgress | None:
+        """Return how far it is, if its body has told."""
+        return RemoteProgress.of(self.describe()["progress"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that its bodies have declared, with their present values."""
+        return dict(self.describe()["parameters"])
+
+    @property
+    def children(self) -> tuple[RemoteRun, ...]:
+        """Return the runs that it has started."""
+        return tuple(RemoteRun(self._connection, child) for child in self.describe()["children"])
+
+    @property
+    def steps(self) -> tuple[RemoteStep, ...]:
+        """Return a workflow's steps, in the order in which they were written, as they stand now."""
+        told: list[dict[str, Any]] = []
+        while len(page := self._connection.get(path_of("runs", self.id, "steps"), after=len(told))["steps"]) > 0:
+            told += page
+        return tuple(map(self._step, told))
+
+    def _step(self, told: dict[str, Any]) -> RemoteStep:
+        child, error = told["child"], told["error"]
+        return RemoteStep(
+            told["number"], told["name"], told["label"], RunState(told["state"]), told["attempts"],
+            tuple(told["devices"]), tuple(told["after"]),
+            None if child is None else RemoteRun(self._connection, child),
+            None if error is None else error_in(error, f"the error of {told['label']} at {self._connection.url}"),
+        )  # fmt: skip
+
+    @property
+    def data(self) -> Dataset:
+        """Return what it has recorded so far, as a run of this program has it: to pandas, xarray, files."""
+        return Dataset(self._rows, self._about)
+
+    def _about(self) -> dict[str, Any]:
+        told = self.describe()
+        return {
+            "run": self.id, "name": told["name"], "state": told["state"], "devices": told["devices"],
+            "parameters": told["parameters"], "server": self._connection.url,
+        }  # fmt: skip
+
+    def _page(self, after: int) -> tuple[list[Row], int, int]:
+        told = self._connection.get(path_of("runs", self.id, "data"), after=after)
+        rows = [row_in(row) for row in told["rows"]]
+        for row in rows:
+            if row.get("error") is not None:
+                raise row["error"]
+        return [Row(row["time"], row["body"], row["values"]) for row in rows], told["next"], told["dropped"]
+
     def done(self) -> bool:
         """Tell whether the run has ended."""
         return self.state.terminal
@@ -59,7 +120,19 @@ class RemoteRun:
             TimeoutError: it hasn't ended yet; it goes on.
 
         """
-        told = self._outcome(timeout)
+        return self._came_out(self._outcome(timeout))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the run's end without blocking the event loop, and return its result; it outlives who waits."""
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        path, turn = path_of("runs", self.id, "result"), min(TURN, self._connection.timeout / 2)
+        while not RunState((told := await self._connection.get_soon(path, wait=turn))["state"]).terminal:
+            pass
+        return self._came_out(told)
+
+    def _came_out(self, told: dict[str, Any]) -> Any:
         if "error" in told:
             raise error_in(told["error"], f"the error of {self.id} at {self._connection.url}")
         return decode(told["result"], resolve=loaded)
@@ -136,6 +209,14 @@ class RemoteRun:
             if end is not None and monotonic() >= end:
                 text = f"{self.id} is {told['state']} after {timeout} s; it goes on"
                 raise TimeoutError(text)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RemoteRun):
+            return NotImplemented
+        return (self.id, self._connection.url) == (other.id, other._connection.url)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self._connection.url))
 
     def __repr__(self) -> str:
         return f"<{self.id} at {self._connection.url}>"

@@ -22,6 +22,8 @@ from actorlab.quantities import ReadBack
 __all__ = [
     "BENCH",
     "FOLDER",
+    "PORT",
+    "TOKENS",
     "BenchConfig",
     "DeviceEntry",
     "DiscoverConfig",
@@ -30,12 +32,20 @@ __all__ = [
     "ReadBackConfig",
     "RestartConfig",
     "Section",
+    "ServerConfig",
+    "TlsConfig",
 ]
 
 FOLDER: Final = "secrets"
 """The folder beside the lab's file with a file for each secret, if the file names no other."""
 BENCH: Final = "bench:"
 """So begins the address of an instrument on the simulated bench."""
+PORT: Final = 8600
+"""The server's port, if nothing else is said."""
+TOKENS: Final = "tokens.json"
+"""The file in which tokens are kept, beside the lab's, if nothing else is said."""
+ORIGIN: Final = r"^https?://[^/\s*?#@]+$"
+"""A site, without a path."""
 
 NAMED: Final = {"type": "string", "pattern": r"^[\w.]+(:[\w.]+)?$"}
 CLASS: Final = WithJsonSchema(NAMED)
@@ -249,6 +259,39 @@ class DiscoverConfig(Section):
             raise ConfigError(message) from error
 
 
+class TlsConfig(Section):
+    """The files by which the server shows who it is, as seen from the file in which this stands."""
+
+    certificate: str
+    """The server's certificate, and those of its authorities after it, as a PEM file."""
+    key: str | None = None
+    """The certificate's key, without a password; null: it is in the same file."""
+
+
+class ServerConfig(Section):
+    """How `actorlab serve` offers the lab to other programs."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """The address to listen on; others can reach all but this one."""
+    port: Annotated[int, Field(ge=0, le=65535)] = PORT
+    """The port; 0 takes a free one."""
+    origins: tuple[Annotated[str, Field(pattern=ORIGIN)], ...] = ()
+    """Pages of these sites may ask, such as https://plots.example; without it, only the server's own."""
+    tls: TlsConfig | None = None
+    """The files for https; null: plain http, which everybody on the way can read."""
+    tokens: Annotated[str, Field(min_length=1)] = TOKENS
+    """Who may ask: the file that `actorlab token create` writes, as seen from the file in which this stands."""
+
+    def beside(self, files: Callable[[tuple[str, ...], str], Path]) -> ServerConfig:
+        """Return this with its files where they are."""
+        tls = self.tls
+        if tls is not None:
+            found = {"certificate": str(files(("server", "tls", "certificate"), tls.certificate))}
+            found |= {} if tls.key is None else {"key": str(files(("server", "tls", "key"), tls.key))}
+            tls = tls.model_copy(update=found)
+        return self.model_copy(update={"tokens": str(files(("server", "tokens"), self.tokens)), "tls": tls})
+
+
 class LabConfig(Section):
     """A lab: its devices by name, in the order in which they are added, and the options of `Lab`."""
 
@@ -280,6 +323,8 @@ class LabConfig(Section):
     """How the simulated instruments behave."""
     discover: DiscoverConfig | None = None
     """Where tasks, workflows and classes of devices are looked for."""
+    server: ServerConfig = ServerConfig()
+    """How the lab is offered to other programs."""
     devices: dict[Annotated[str, Field(min_length=1)], DeviceEntry] = {}
     """The devices, by their names."""
 

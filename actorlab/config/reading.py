@@ -12,12 +12,12 @@ from actorlab.config.environment import read_source
 from actorlab.config.importing import importable
 from actorlab.config.journal_place import JOURNAL, journal_in, none_for_false
 from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
-from actorlab.config.model import LabConfig
+from actorlab.config.model import LabConfig, ServerConfig
 from actorlab.config.secret_texts import with_secrets
 from actorlab.config.source import Location
 from actorlab.errors import ConfigError
 
-__all__ = ["read_journal_place", "read_lab_file"]
+__all__ = ["read_journal_place", "read_lab_file", "read_server_section"]
 
 
 def read_lab_file(path: str | Path) -> LabConfig:
@@ -42,6 +42,7 @@ def read_lab_file(path: str | Path) -> LabConfig:
     if mistakes:
         raise source.refusal(mistakes)
     config = config.beside(source.path, journal_in(source, config.journal))
+    config = config.model_copy(update={"server": config.server.beside(source.beside)})
     if config.discover is None:
         return config
     place: Location = ("discover", "required") if config.discover.required else ("discover",)
@@ -64,3 +65,19 @@ def read_journal_place(path: Path) -> str | None:
         message = f"{source.spot(('journal',))}: journal: {said!r} is no path and no URL"
         raise ConfigError(message)
     return journal_in(source, said)
+
+
+def read_server_section(path: Path) -> ServerConfig:
+    """Return how the lab of a file is served; its devices aren't looked at.
+
+    Raises:
+        ConfigError: a file can't be read or is no YAML, or the section is wrong; the message names the line.
+
+    """
+    whole = read_source(path)
+    source = replace(whole, content={key: value for key, value in whole.content.items() if key == "server"})
+    try:
+        config = LabConfig.model_validate(source.content)
+    except ValidationError as error:
+        raise source.refusal(mistakes_of(error.errors())) from None
+    return config.server.beside(source.beside)

@@ -17,6 +17,8 @@ PARTS: Final = {
     "": "LabConfig",
     "bench": "BenchConfig",
     "discover": "DiscoverConfig",
+    "server": "ServerConfig",
+    "server.tls": "TlsConfig",
     "devices.NAME": "DeviceEntry",
     "devices.NAME.restart": "RestartConfig",
     "devices.NAME.read_back.MEMBER": "ReadBackConfig",

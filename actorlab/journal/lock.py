@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 import zlib
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from actorlab.errors import JournalError, JournalInUse
+from actorlab.locking import locked
 
 __all__ = ["SERVER_LOCK", "FileLock", "Holder", "holder_of", "in_use", "network_file_system"]
 
@@ -87,30 +87,6 @@ class FileLock:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def locked(file: int) -> bool:
-        """Try to lock an open file: a byte far behind its end, so that others can read it."""
-        os.lseek(file, 1 << 30, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def locked(file: int) -> bool:
-        """Try to lock an open file."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def holder_of(path: Path) -> Holder | None:

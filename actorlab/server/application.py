@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from actorlab.errors import ConfigError
 from actorlab.server.desk import Desk
@@ -28,6 +29,8 @@ from actorlab.server.service_routes import service_routes
 from actorlab.server.task_routes import task_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actorlab.runtime.lab import Lab
     from actorlab.server.tokens import Tokens
 
@@ -42,9 +45,12 @@ def router(lab: Lab, *, tokens: Tokens | None = None) -> APIRouter:
     return router_of(Desk(lab, tokens, local_only=False))
 
 
-def app(lab: Lab, *, tokens: Tokens | None = None) -> FastAPI:
-    """Return a FastAPI application that offers a lab; without `tokens` it answers to this machine's own names only."""
-    return app_of(Desk(lab, tokens, local_only=tokens is None))
+def app(lab: Lab, *, tokens: Tokens | None = None, origins: Sequence[str] = ()) -> FastAPI:
+    """Return a FastAPI application that offers a lab; without `tokens` it answers to this machine's own names only.
+
+    Pages of other sites may ask only if they are among `origins`.
+    """
+    return app_of(Desk(lab, tokens, local_only=tokens is None, origins=origins))
 
 
 def router_of(desk: Desk) -> APIRouter:
@@ -64,6 +70,11 @@ def app_of(desk: Desk) -> FastAPI:
     made = FastAPI(title=f"actorlab: {desk.lab.name}", redirect_slashes=False)
     made.include_router(router_of(desk))
     made.add_exception_handler(HTTPException, partial(no_route, desk))
+    if desk.origins:
+        made.add_middleware(
+            CORSMiddleware, allow_origins=desk.origins, allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )  # fmt: skip
     return made
 
 

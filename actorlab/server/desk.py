@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from contextlib import suppress
+import math
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, TypeVarTuple
 from urllib.parse import urlsplit
 
@@ -12,21 +12,22 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
+from actorlab.core.attempts import Attempts
 from actorlab.errors import MailboxFull, NotAllowed
-from actorlab.kernel.reply import post_to_loop
 from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
 from actorlab.server.metering import Meter
+from actorlab.server.offered import MemberKind, Offered
+from actorlab.server.patience import ended
 from actorlab.server.refusing import Gate, Refused
 from actorlab.server.relays import Relays
 from actorlab.server.tokens import Role, Tokens, Who
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import HTTPConnection
 
-    from actorlab.kernel import Reply
     from actorlab.runtime.lab import Lab
 
 __all__ = ["ANYBODY", "Asker", "Desk", "ended", "is_loopback"]
@@ -38,6 +39,9 @@ CALLS: Final = 64
 LOOKS: Final = 16
 READINGS: Final = 4
 REHEARSALS: Final = 2
+GUESSES: Final = 20
+"""So many wrong tokens a minute are looked for, and logged, from one address."""
+MINUTE: Final = 60.0
 ANYBODY: Final = Who("somebody on this machine", "admin")
 
 
@@ -57,10 +61,11 @@ class Desk:
     No thread of those for looks ever waits for a device: however many calls hang, health, status and cancelling work.
     """
 
-    def __init__(self, lab: Lab, tokens: Tokens | None, *, local_only: bool) -> None:
+    def __init__(self, lab: Lab, tokens: Tokens | None, *, local_only: bool, origins: Sequence[str] = ()) -> None:
         self.lab = lab
         self.leases = ClientLeases(lab)
         self.meter = Meter(lab)
+        self.origins = tuple(origins)
         self._tokens = tokens
         self._local_only = local_only
         self._calls = CapacityLimiter(CALLS)
@@ -69,6 +74,13 @@ class Desk:
         self._rehearsals = CapacityLimiter(REHEARSALS)
         self.broadcast = Broadcast(lab)
         self.relays = Relays(lab)
+        self._offered = Offered(lab)
+        self._guesses = Attempts(GUESSES, MINUTE)
+
+    async def offers(self, name: str, member: str, kind: MemberKind) -> None:
+        """Refuse what a device doesn't offer, or the driver keeps to itself, saying what there is."""
+        if not self._offered.known(name, member, kind):
+            await self.look(self._offered.check, name, member, kind)
 
     async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Ask the lab for something that needs no device."""
@@ -114,6 +126,7 @@ class Desk:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         who = self._tokens.who(token.strip()) if scheme.lower() == "bearer" else None
         if who is None:
+            self._refuse_guesses(request, token)
             why = "this token isn't known" if token else "say who asks, by the header: Authorization: Bearer TOKEN"
             raise Refused(401, NotAllowed(why))
         return who
@@ -127,6 +140,13 @@ class Desk:
         """Return whose token it is, or None; without tokens everybody may do everything."""
         return ANYBODY if self._tokens is None else self._tokens.who(token)
 
+    def _refuse_guesses(self, request: HTTPConnection, token: str) -> None:
+        """Refuse somebody who guesses tokens, and log it no more; a right one is let in all the same."""
+        wait = self._guesses.failed(peer_of(request), time.monotonic()) if token else None
+        if wait is not None:
+            message = f"too many wrong tokens come from {peer_of(request)}: try again in {math.ceil(wait)} s"
+            raise Refused(429, NotAllowed(message), headers={"Retry-After": str(math.ceil(wait))})
+
     def refuse_strange_pages(self, request: HTTPConnection) -> None:
         """Refuse what a page of another site has sent, which a browser on this machine happens to show."""
         host = request.headers.get("host", "")
@@ -134,7 +154,7 @@ class Desk:
             message = f"this server answers on this machine only, and not as {host!r}"
             raise Refused(403, NotAllowed(message))
         origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
+        if origin is not None and origin.partition("://")[2] != host and origin not in self.origins:
             message = f"pages of {origin} may ask nothing here"
             raise Refused(403, NotAllowed(message))
 
@@ -142,6 +162,11 @@ class Desk:
         """End all that is being sent as it happens; in the event loop."""
         self.broadcast.end()
         self.relays.end()
+
+
+def peer_of(request: HTTPConnection) -> str:
+    """Return the address that asks."""
+    return request.client.host if request.client is not None else "somewhere"
 
 
 def name_in(url: str) -> str:
@@ -160,18 +185,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-async def ended(reply: Reply[Any], seconds: float) -> bool:
-    """Wait at most some seconds for a reply, without blocking the event loop; tell whether it is there."""
-    if reply.done() or seconds <= 0:
-        return reply.done()
-    loop = asyncio.get_running_loop()
-    landed: asyncio.Future[None] = loop.create_future()
-    parked = reply.when_done(lambda _: post_to_loop(loop, landed))
-    try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(landed, seconds)
-    finally:
-        reply.forget(parked)  # who asks again and again leaves nothing behind
-    return reply.done()

@@ -12,8 +12,8 @@ from actorlab.errors import ActorLabError, DeviceBusy, NotAllowed
 from actorlab.server.conflicts import conflicts_over
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.device_routes import Name
-from actorlab.server.device_use import check_device
 from actorlab.server.error_answers import ErrorAnswer, says
+from actorlab.server.offered import check_device
 from actorlab.server.refusing import LabRoute, Refused, of_driver
 from actorlab.server.run_answers import ReasonBody
 from actorlab.server.run_steering import reason_of

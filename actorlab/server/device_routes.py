@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Response
 from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.device_answers import CallBody, DescriptionAnswer, DeviceAnswer, ValueAnswer, WriteBody
-from actorlab.server.device_use import called, check_device, check_member, read_from, written_to
+from actorlab.server.device_use import answer_of, read_from, written_to
 from actorlab.server.error_answers import says
+from actorlab.server.offered import check_device
 from actorlab.server.refusing import LabRoute
 from actorlab.server.telling import answer, plain
 
@@ -52,19 +53,19 @@ def device_routes(desk: Desk) -> APIRouter:
     @routes.post("/devices/{name}/call/{member}", dependencies=[operator], responses=used)
     async def call(name: Name, member: Member, body: CallBody, who: Asker, key: LeaseKey = None) -> Response:
         """Call a method of a device, and answer with what it returns."""
-        await desk.look(check_member, lab, name, member, "method")
-        return answer(await desk.call(called, lab, name, member, body, desk.leases.used(key, who)))
+        await desk.offers(name, member, "method")
+        return answer(await answer_of(desk, name, member, body, desk.leases.used(key, who)))
 
     @routes.get("/devices/{name}/attributes/{member}", dependencies=[operator], responses=used)
     async def read(name: Name, member: Member, who: Asker, key: LeaseKey = None) -> Response:
         """Read an attribute of a device."""
-        await desk.look(check_member, lab, name, member, "attribute")
+        await desk.offers(name, member, "attribute")
         return answer(await desk.call(read_from, lab, name, member, desk.leases.used(key, who)))
 
     @routes.put("/devices/{name}/attributes/{member}", dependencies=[operator], status_code=204, responses=failing)
     async def write(name: Name, member: Member, body: WriteBody, who: Asker, key: LeaseKey = None) -> Response:
         """Set an attribute of a device."""
-        await desk.look(check_member, lab, name, member, "attribute")
+        await desk.offers(name, member, "attribute")
         await desk.call(written_to, lab, name, member, body.value, desk.leases.used(key, who))
         return Response(status_code=204)
 

@@ -3,43 +3,73 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from actorlab.errors import ActorLabError, ConfigError, DeviceBusy, EncodingError
+from actorlab.errors import ActorLabError, DeviceBusy, EncodingError
+from actorlab.runtime.ambient import ask
+from actorlab.runtime.calls import as_seen_by_caller
+from actorlab.runtime.proxy import target_of
 from actorlab.server.client_leases import within
 from actorlab.server.conflicts import conflicts_over
+from actorlab.server.patience import landed
 from actorlab.server.refusing import Refused, of_driver
 from actorlab.server.telling import given, value_told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
+    from actorlab.kernel import Reply
+    from actorlab.runtime.cell import Cell
     from actorlab.runtime.lab import Lab
     from actorlab.server.client_leases import ClientLease
+    from actorlab.server.desk import Desk
     from actorlab.server.device_answers import CallBody
 
-__all__ = ["called", "check_device", "check_member", "read_from", "written_to"]
+__all__ = ["answer_of", "read_from", "written_to"]
+
+SMALL: Final = frozenset({int, float, bool})
+SHORT: Final = 1000
+"""A text with more letters has a thread that writes it."""
 
 
-def check_device(lab: Lab, name: str) -> None:
-    """Refuse a device that isn't there, saying which are."""
-    if name not in lab.cells:
-        message = f"the lab has no device {name!r}; it has {', '.join(lab.cells) or 'none'}"
-        raise Refused(404, ConfigError(message))
+async def answer_of(desk: Desk, name: str, member: str, body: CallBody, lease: ClientLease | None) -> dict[str, Any]:
+    """Call a method, and write down what it returns.
+
+    Only few arguments that are numbers or short text are checked and sent here, by the event loop: whatever takes
+    longer has a thread, and who holds a lease, as there a full mailbox is waited for.
+    """
+    lab = desk.lab
+    bound = getattr(lab.device(name), member)
+    small = all(map(is_small, (*body.args, *body.kwargs.values())))
+    if lease is not None or not small or target_of(bound) is None:
+        return await desk.call(called, lab, name, member, body, lease)
+    check_arguments(lab, name, member, bound, body.args, body.kwargs)
+    with failures_of(lab, name):
+        reply = ask(bound, *body.args, **body.kwargs)
+        await landed(reply)
+        value = as_called(reply, lab.cells.get(name))
+    if is_small(value):
+        return written(name, member, value)
+    return await desk.look(written, name, member, value)
 
 
-def check_member(lab: Lab, name: str, member: str, kind: str) -> None:
-    """Refuse what the device doesn't offer, or the driver keeps to itself, saying what there is."""
-    check_device(lab, name)
-    members = lab.describe(name)["members"]
-    if member not in members or members[member]["kind"] != kind:
-        there = ", ".join(other for other, told in members.items() if told["kind"] == kind) or "none"
-        message = f"{name} has no {kind} {member!r}; it has {there}"
-        raise Refused(404, ConfigError(message), f"device {name}")
+def is_small(value: object) -> bool:
+    """Tell whether it takes no time to read or write a value."""
+    kind = type(value)
+    return value is None or kind in SMALL or (kind is str and len(str(value)) <= SHORT)
+
+
+def as_called(reply: Reply[Any], cell: Cell | None) -> Any:
+    """Return the value of a reply, or raise its error as whoever calls the device here sees it."""
+    error = reply.exception(0)
+    if error is None:
+        return reply.result(0)
+    raise error if cell is None else as_seen_by_caller(error, cell)
 
 
 def called(lab: Lab, name: str, member: str, body: CallBody, lease: ClientLease | None) -> Any:
-    """Call a method, and write down what it returns."""
+    """Call a method, and write down what it returns, in a thread."""
     args: list[Any] = given(body.args)
     kwargs: dict[str, Any] = given(body.kwargs)
     device = lab.device(name)
@@ -76,16 +106,27 @@ def written_to(lab: Lab, name: str, member: str, tree: Any, lease: ClientLease |
 
 
 def told(lab: Lab, name: str, member: str, lease: ClientLease | None, use: Callable[[], Any]) -> dict[str, Any]:
-    """Use a device, and write down what comes of it; its own errors are told as its own."""
+    """Use a device, and write down what comes of it."""
+    with failures_of(lab, name), within(lease):
+        value = use()
+    return written(name, member, value)
+
+
+@contextmanager
+def failures_of(lab: Lab, name: str) -> Generator[None]:
+    """Tell what a device refuses, and its own errors as its own."""
     try:
-        with within(lease):
-            value = use()
+        yield
     except DeviceBusy as error:
         raise Refused(409, error, f"device {name}", conflicts=conflicts_over(lab, [name])) from error
     except ActorLabError as error:
         raise of_driver(error, name) from error
     except Exception as error:  # a driver's own, whatever that is
         raise of_driver(error, name) from error
+
+
+def written(name: str, member: str, value: object) -> dict[str, Any]:
+    """Write down what a device has returned."""
     try:
         return {"result": value_told(value, f"{name}.{member}")}
     except EncodingError as error:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from actorlab.encoding import text_of_tree
 from actorlab.errors import ConfigError, NotAllowed
 from actorlab.server.broadcast import BEAT
-from actorlab.server.device_use import check_member
 from actorlab.server.refusing import Refused
 from actorlab.server.relays import MOST, Source
 from actorlab.server.stream_items import item_json
@@ -53,7 +52,7 @@ class Hearing:
 
         """
         self._origin = f"device {device}"
-        await self._desk.look(check_member, self._desk.lab, device, stream, "stream")
+        await self._desk.offers(device, stream, "stream")
         source = Source(device, stream, json.dumps([args, kwargs], sort_keys=True), who.may("operator"), form)
         try:
             await self._desk.look(self._desk.relays.join, self, source, given(args), given(kwargs))

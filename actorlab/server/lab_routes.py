@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from actorlab.errors import ConfigError, text_of
-from actorlab.server.desk import Asker, Desk, ended
+from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
 from actorlab.server.lab_answers import HealthAnswer, QuestionAnswer, StoppedAnswer
+from actorlab.server.patience import ended
 from actorlab.server.refusing import LabRoute, Refused
 from actorlab.server.telling import answer
 

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from actorlab.errors import ActorLabError, CallTimeout, ConfigError, LeaseLost, LeaseTimeout, text_of
 from actorlab.server.client_leases import ClientLease, LeaseKey
 from actorlab.server.conflicts import conflicts_over
-from actorlab.server.desk import ANYBODY, Asker, Desk, ended
-from actorlab.server.device_use import check_device
+from actorlab.server.desk import ANYBODY, Asker, Desk
 from actorlab.server.error_answers import says
 from actorlab.server.lease_answers import Acquired, LeaseAnswer, LeaseBody, LeasesAnswer, Renewed, RevokeBody
+from actorlab.server.offered import check_device
+from actorlab.server.patience import ended
 from actorlab.server.refusing import LabRoute, Refused
 from actorlab.server.telling import answer
 

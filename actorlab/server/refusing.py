@@ -43,6 +43,8 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 """The first that fits counts: what else actorlab refuses, it refuses as things
 stand. 502 and 504 are a device's own failures: the server itself is well."""
 LARGEST: Final = 64 * 1024 * 1024
+LEVELS: Final = dict.fromkeys((401, 403, 411, 413, 500), logging.WARNING) | {429: logging.DEBUG}
+"""How loudly a refusal is logged; after many wrong tokens no more of them."""
 log = logging.getLogger("actorlab.server")
 
 
@@ -119,7 +121,7 @@ def refuse_large(request: Request) -> None:
 def refusal(request: Request, error: Exception) -> Response:
     """Return the answer that tells an error."""
     refused = error if isinstance(error, Refused) else as_refused(error)
-    level = logging.WARNING if refused.status in {401, 403, 411, 413, 500} else logging.INFO
+    level = LEVELS.get(refused.status, logging.INFO)
     trace = refused.error if refused.status == 500 else None  # noqa: PLR2004 - a fault of ours
     why = text_of(refused.error)
     log.log(level, "%s %r: %s, %r", request.method, request.url.path, refused.status, why, exc_info=trace)

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path, Query, Response
 
 from actorlab.core.run_state import RunState
 from actorlab.server.client_leases import LeaseKey
-from actorlab.server.desk import Asker, Desk, ended
+from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
+from actorlab.server.patience import ended
 from actorlab.server.refusing import LabRoute
 from actorlab.server.run_answers import Begun, Outcome, RowsAnswer, RunAnswer, RunInShort, StartBody, StepsAnswer
 from actorlab.server.run_telling import Wanted, begun, found, in_full, listed, outcome, rows_of, steps_of

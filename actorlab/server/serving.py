@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from importlib import import_module
@@ -12,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from actorlab.config.model import PORT
 from actorlab.errors import ConfigError, ServerUnavailable
 from actorlab.server.application import app_of
-from actorlab.server.desk import Desk, is_loopback
+from actorlab.server.desk import Desk
+from actorlab.server.doors import certified, listening_at, refuse_open_door, url_of
 from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,9 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PORT", "Server"]
 
-PORT: Final = 8600
-BACKLOG: Final = 200
 STARTING: Final = 10.0
+KEPT: Final = 75
+"""A connection that nobody uses is closed after so many seconds: our own client has given it up by then."""
 CLOSING: Final = 3.0
 """So many seconds the requests in hand have when the server stops; then they are cut off."""
 LARGEST_SAID: Final = 1024 * 1024
@@ -50,10 +53,13 @@ LARGEST_SAID: Final = 1024 * 1024
 class Server:
     """Serve a lab by HTTP, from `start` to `stop`, or in a ``with`` block; the lab goes on when it has stopped.
 
-    Port 0 takes a free one; `url` tells which. With a `dashboard` browsers find it there; a process has one at a time.
+    Port 0 takes a free one; `url` tells which. With a `certificate` (a PEM file, with its `key` in it or in a file of
+    its own) it is https. Pages of other sites may ask only if they are among `origins`. `listening` is a socket that
+    `listening_at` has made before. With a `dashboard` browsers find it there; a process has one at a
+    time.
 
     Raises:
-        ConfigError: an address that others can reach needs `tokens`; or the port is in use.
+        ConfigError: an address that others can reach needs `tokens`; a file can't be used; or the port is in use.
 
     """
 
@@ -64,25 +70,24 @@ class Server:
         host: str = "127.0.0.1",
         port: int = PORT,
         tokens: Tokens | None = None,
+        origins: Sequence[str] = (),
+        certificate: str | Path | None = None,
+        key: str | Path | None = None,
+        listening: socket.socket | None = None,
         dashboard: bool = False,
     ) -> None:
-        if tokens is None and not is_loopback(host):
-            message = (
-                f"{host} can be reached by other machines, and nobody would have to say who they are: make tokens "
-                "(actorlab token create NAME --role operator), or serve 127.0.0.1 only"
-            )
-            raise ConfigError(message)
-        self._desk = Desk(lab, tokens, local_only=tokens is None)
-        self._socket = listening_at(host, port)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        refuse_open_door(host, tokens, origins)
+        tls = certified(certificate, key)
+        self._desk = Desk(lab, tokens, local_only=tokens is None, origins=origins)
+        self._socket = listening_at(host, port) if listening is None else listening
+        self.url = url_of(host, self._socket.getsockname()[1], tls=bool(tls))
         self._dashboard = dashboard_of(self._desk) if dashboard else None
         routes: ASGIApp = app_of(self._desk)
         config = uvicorn.Config(
-            CutOff(routes if self._dashboard is None else self._dashboard.in_front_of(routes)), log_config=None,
-            access_log=False, lifespan="off", ws=QuietWebSocket, ws_max_size=LARGEST_SAID,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=int(CLOSING),
+            CutOff(routes if self._dashboard is None else self._dashboard.in_front_of(routes)),
+            log_config=None, access_log=False, lifespan="off",
+            ws=QuietWebSocket, ws_max_size=LARGEST_SAID, ws_per_message_deflate=False,
+            timeout_keep_alive=KEPT, timeout_graceful_shutdown=int(CLOSING), **tls,
         )  # fmt: skip
         self._uvicorn = Ended(config, self._desk, self._dashboard)
         self._thread = threading.Thread(target=self._serve, name="actorlab server", daemon=True)
@@ -207,21 +212,4 @@ class Ended(uvicorn.Server):
 def dashboard_of(desk: Desk) -> Dashboard:
     """Return the dashboard of a lab: it stands above this layer, and is loaded by those who ask for it."""
     made: Dashboard = import_module("actorlab.dashboard").Dashboard(desk)
-    return made
-
-
-def listening_at(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raise `ConfigError` if it can't."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small answers at once only through sockets which say that they are TCP; else each takes 40 ms.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":  # a port whose last connections are only just over is free; Windows means another thing
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        made.close()
-        message = f"the server can't listen at {host}:{port}: {error}; is another one running? --port takes another"
-        raise ConfigError(message) from error
     return made

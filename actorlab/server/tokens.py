@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from actorlab.errors import ConfigError
+from actorlab.locking import only_one
 
-__all__ = ["ROLES", "TOKENS", "Role", "Tokens", "Who", "create_token"]
+__all__ = ["ROLES", "Role", "Tokens", "Who", "create_token", "list_tokens", "revoke_token"]
 
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 """A viewer looks, an operator also acts, an admin also sees tracebacks."""
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-TOKENS: Final = "tokens.json"
-"""The file in which tokens are kept, beside the lab's."""
+OTHERS_WRITE: Final = 0o022
+PATIENCE: Final = 10.0
+log = logging.getLogger("actorlab.server")
 
 
 class Who(NamedTuple):
@@ -40,17 +46,67 @@ class Tokens:
 
     @classmethod
     def read(cls, path: Path) -> Tokens:
-        """Read a file of tokens.
+        """Read a file of tokens; when it is changed, it is read again.
 
         Raises:
-            ConfigError: it can't be read, or isn't one; the message says why.
+            ConfigError: it can't be read, or isn't one, or others may write it; the message says why.
 
         """
-        return cls({entry["sha256"]: Who(entry["name"], entry["role"]) for entry in entries_in(path)})
+        return TokensOfFile(path)
+
+    def who(self, token: str) -> Who | None:
+        """Return whose token it is, or None; that takes as long whoever it is."""
+        digest = digest_of(token)
+        found = None
+        for known, who in self._known.items():
+            if hmac.compare_digest(known, digest):
+                found = who
+        return found
+
+
+class TokensOfFile(Tokens):
+    """Those in a file, as it is now: who is revoked is out at once. While it can't be read, nobody is let in."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__({})
+        self._path = path
+        self._state = state_of(path)
+        self._known = known_in(path)
 
     def who(self, token: str) -> Who | None:
         """Return whose token it is, or None."""
-        return self._known.get(digest_of(token))
+        state = state_of(self._path)
+        if state != self._state:
+            self._state = state
+            self._read_again()
+        return super().who(token)
+
+    def _read_again(self) -> None:
+        try:
+            self._known = known_in(self._path)
+        except ConfigError as error:
+            self._known = {}
+            log.error("nobody is let in any more: %s", error)  # noqa: TRY400 - the message says all
+        else:
+            log.warning("%s has changed: %s tokens are known now", self._path, len(self._known))
+
+
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written again; None if it isn't there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def known_in(path: Path) -> dict[str, Who]:
+    """Return those in a file, by the hashes of their tokens. Raise `ConfigError` if it can't be trusted."""
+    entries = entries_in(path)
+    if os.name == "posix" and path.stat().st_mode & OTHERS_WRITE:
+        message = f"others may write {path}, and so let themselves in: chmod 600 {path}"
+        raise ConfigError(message)
+    return {entry["sha256"]: Who(entry["name"], entry["role"]) for entry in entries}
 
 
 def create_token(path: Path, name: str, role: Role) -> str:
@@ -63,13 +119,52 @@ def create_token(path: Path, name: str, role: Role) -> str:
     if role not in ROLES:
         message = f"there is no role {role!r}; there are {', '.join(ROLES)}"
         raise ConfigError(message)
-    entries = entries_in(path) if path.exists() else []
-    if not name or any(entry["name"] == name for entry in entries):
-        message = f"{path} has a token for {name!r} already: take another name, or remove its entry from the file first"
-        raise ConfigError(message if name else "a token needs the name of somebody")
+    if not name or not name.isprintable():
+        message = "a token needs the name of somebody"
+        raise ConfigError(message)
     token = secrets.token_urlsafe(32)
-    write(path, [*entries, {"name": name, "role": role, "sha256": digest_of(token)}])
+    with changing(path) as entries:
+        if any(entry["name"] == name for entry in entries):
+            message = f"{path} has a token for {name!r} already: take another name, or revoke it first"
+            raise ConfigError(message)
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        entries.append({"name": name, "role": role, "created": created, "sha256": digest_of(token)})
     return token
+
+
+def list_tokens(path: Path) -> list[dict[str, str]]:
+    """Return who has a token: name, role, and when it was made, without the hashes. Raises `ConfigError`."""
+    entries = entries_in(path) if path.exists() else []
+    return [{key: str(entry.get(key, "")) for key in ("name", "role", "created")} for entry in entries]
+
+
+def revoke_token(path: Path, name: str) -> None:
+    """Take somebody's token away; a server that runs knows it at once.
+
+    Raises:
+        ConfigError: nobody of this name has one, or the file is wrong.
+
+    """
+    with changing(path) as entries:
+        left = [entry for entry in entries if entry["name"] != name]
+        if len(left) == len(entries):
+            there = ", ".join(entry["name"] for entry in entries) or "nobody"
+            message = f"{path} has no token for {name!r}; it has those of {there}"
+            raise ConfigError(message)
+        entries[:] = left
+
+
+@contextmanager
+def changing(path: Path) -> Generator[list[dict[str, Any]]]:
+    """Yield the entries of a file, and write what was made of them; one process at a time."""
+    try:
+        with only_one(path.with_name(f".{path.name}.lock"), PATIENCE):
+            entries = entries_in(path) if path.exists() else []
+            yield entries
+            write(path, entries)
+    except OSError as error:  # a TimeoutError is one
+        message = f"the tokens in {path} can't be changed: {error}"
+        raise ConfigError(message) from error
 
 
 def digest_of(token: str) -> str:

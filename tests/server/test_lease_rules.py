@@ -100,7 +100,7 @@ def url(client: Client) -> str:
 
 def headers_of(client: Client, key: str) -> dict[str, str]:
     """Return what somebody says who has got hold of a key."""
-    return {**client._connection._http.headers, "Actorlab-Lease": key}
+    return {**client._connection._headers, "Actorlab-Lease": key}
 
 
 def test_only_who_has_acquired_a_lease_uses_renews_and_gives_it_back(people: Callable[[str], Client]) -> None:

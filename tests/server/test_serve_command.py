@@ -42,7 +42,7 @@ def start(lab_file: Path) -> Iterator[Start]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_server_and_the_lab_with_clients_connected(start: Start, number: signal.Signals) -> None:
     process = start("--port", "0")
     assert process.stdout is not None

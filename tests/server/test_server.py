@@ -143,7 +143,7 @@ def test_a_task_is_started_by_its_name_and_its_result_and_rows_come_back(client:
     assert run.state is RunState.SUCCEEDED
     assert [row["values"] for row in run.rows()] == [{"wavelength": 1500.0}, {"wavelength": 1510.0}]
     assert [other.id for other in client.runs] == [run.id]
-    assert client.tasks["sweep"]["parameters"]["properties"]["laser"]["device"].endswith("Laser")
+    assert client.tasks["sweep"].describe()["parameters"]["properties"]["laser"]["device"].endswith("Laser")
 
 
 def test_a_workflow_tells_its_steps(client: Client) -> None:

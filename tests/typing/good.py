@@ -9,6 +9,7 @@ from functools import partial
 from typing import assert_type
 
 from actorlab import (
+    Client,
     Device,
     Item,
     Lab,
@@ -21,6 +22,7 @@ from actorlab import (
     choose,
     cleanup,
     each,
+    ensure_server,
     periodic,
     query,
     sleep,
@@ -30,6 +32,7 @@ from actorlab import (
     track,
     workflow,
 )
+from actorlab.client import RemoteRun
 
 
 class Stage:
@@ -322,3 +325,13 @@ with Lab() as lab:
     camera.tidy.start()
     assert_type(camera.poll.status.runs, int)
     assert_type(lab.run(look, camera), float)
+
+
+def far_away(client: Client) -> None:
+    assert_type(client.device("laser", Laser), Laser)
+    client.device("laser", Laser).set_current(3.0)
+    client.devices["laser"].whatever(1)
+    assert_type(client.start("sweep", laser=client.device("laser")), RemoteRun)
+    assert_type(client.task("sweep").start("laser"), RemoteRun)
+    with ensure_server("lab.yaml") as started:
+        assert_type(started, Client)

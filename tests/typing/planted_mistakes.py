@@ -25,7 +25,7 @@ from good import (
     spectrum,
 )
 
-from actorlab import Lab, Shared, cleanup, periodic, spawn, stream, task, workflow
+from actorlab import Client, Lab, Shared, cleanup, periodic, spawn, stream, task, workflow
 
 
 @task
@@ -110,3 +110,10 @@ def listen(camera: Camera) -> None:
     camera.poll.begin()  # mistake
     camera.poll(3)  # mistake
     next(camera.counts())  # mistake
+
+
+def far_away(client: Client) -> None:
+    client.device("laser", Laser).set_current("much")  # mistake
+    client.device("laser", Laser).fly()  # mistake
+    client.device(3)  # mistake
+    client.start("sweep").results()  # mistake
