@@ -69,10 +69,13 @@ class Journalling:
         self._note_interrupted()
 
     def _note_interrupted(self) -> None:
-        """Take note of the runs that the end of an earlier opening has cut off; those that only waited go on."""
+        """Take note of the runs that the end of an earlier opening has cut off; those that only waited go on.
+
+        But of leases nobody waits any more: whoever wanted one was told that the lab is gone.
+        """
         with self.journal.reader() as reader:
             for kept in reader.unfinished():
-                if kept.state != RunState.WAITING or kept.parent is not None:
+                if kept.state != RunState.WAITING or kept.parent is not None or kept.kind == "lease":
                     why = "the lab ended in the middle of it"
                     self.append(kept.id, "state", {"state": RunState.INTERRUPTED, "error": why}, monotonic())
         self.journal.flush()

@@ -12,7 +12,9 @@ stalls = st.lists(st.tuples(st.floats(0.1, 5.0), st.floats(0.0, 50.0)), max_size
 """How long all goes well, and how long it then stands still."""
 
 
-@given(st.floats(0.5, 100.0), st.lists(st.tuples(st.sampled_from(["look", "renew"]), seconds), max_size=60))
+@given(
+    st.floats(0.5, 100.0), st.lists(st.tuples(st.sampled_from(["look", "look", "look", "renew"]), seconds), max_size=60)
+)
 def test_it_is_never_over_before_its_time_since_the_last_renewal_and_then_for_good(
     ttl: float, events: list[tuple[str, float]]
 ) -> None:
@@ -38,6 +40,8 @@ def test_one_that_is_looked_at_in_time_is_over_within_a_pace(ttl: float, part: f
         now += term.pace
         assert now < ttl + 2 * term.pace
     assert now <= ttl + term.pace * (1 + 1e-9)
+    assert not term.renew(now), "it is over for good"
+    assert term.look(now)
 
 
 @given(st.floats(0.5, 30.0), stalls, st.floats(0.0, 1.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -187,3 +189,34 @@ def test_a_journal_tells_whose_a_lease_was_and_how_it_ended(tmp_path: Path) -> N
     with JournalReader.open(tmp_path / "journal.db") as reader:
         kept = [(run.kind, run.asker, run.state) for run in reader.runs()]
     assert sorted(kept) == [("lease", "ada", "cancelled"), ("lease", "ada", "succeeded")]
+
+
+CRASH = """
+import os, sys
+from actorlab import Lab
+from actorlab.runtime.timed_lease import TermActor, TimedLease
+
+class Lamp:
+    pass
+
+lab = Lab(journal=sys.argv[1])
+lab.add("lamp", Lamp)
+for who in ("ada", "bob"):
+    lease = TimedLease(TermActor(lab, lab.maker.next_id("lease"), [lab.cells["lamp"]], None, ttl=10.0, asked_by=who))
+    lease.begin()
+    lab.ask(lambda: None)
+lease.run.supervisor.journal.journal.flush()
+os._exit(9)
+"""
+
+
+def test_after_a_crash_leases_are_told_as_interrupted_also_those_that_were_only_asked_for(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    crashed = subprocess.run([sys.executable, "-c", CRASH, journal], timeout=30, check=False)
+    assert crashed.returncode == 9
+    with Lab(journal=journal) as lab:
+        assert lab.requeue() == ()
+        assert lab.interrupted == ()
+    with JournalReader.open(journal) as reader:
+        kept = [(run.asker, run.state, run.started is not None) for run in reader.runs()]
+    assert sorted(kept) == [("ada", "interrupted", True), ("bob", "interrupted", False)]
