@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from actorlab.client.connection import path_of
 from actorlab.client.held_leases import Held, headers_for, held
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteLease"]
 
+D = TypeVar("D")
 BEATS: Final = 3
 """A lease is renewed so many times in its term."""
 SOON: Final = 1.0
@@ -78,9 +79,20 @@ class RemoteLease:
         self.check()
         return {"Actorlab-Lease": self._key}
 
-    def device(self, name: str) -> RemoteDevice:
-        """Return what stands for a device, whose calls are this lease's in every thread."""
-        return RemoteDevice(self.connection, name, self)
+    @overload
+    def device(self, name: str) -> RemoteDevice: ...
+
+    @overload
+    def device(self, name: str, cls: type[D]) -> D: ...
+
+    def device(self, name: str, cls: type | None = None) -> Any:
+        """Return what stands for a device, whose calls are this lease's in every thread; with its class, typed as that.
+
+        Raises:
+            ConfigError: there is none, and the message lists those there are; or it lacks what the class has.
+
+        """
+        return RemoteDevice(self.connection, name, self, cls)
 
     def __enter__(self) -> Self:
         """Wait for the devices.

@@ -239,7 +239,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_call_stops_nothing(client: Clie
 
 
 def test_who_cannot_reach_the_server_for_longer_than_the_term_knows_it_without_asking(lab: Lab) -> None:
-    with Server(lab, port=0) as server, Client(server.url, timeout=20) as client:
+    with Server(lab, port=0) as server, Client(server.url, timeout=20, reconnect=0.0) as client:
         lease = client.lease("laser", ttl=1.5).__enter__()
         laser: Any = client.device("laser")
         server.stop()
