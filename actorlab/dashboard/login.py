@@ -29,6 +29,8 @@ log = logging.getLogger("actorlab.dashboard")
 
 async def logged_in(request: Request, desk: Desk, sessions: Sessions) -> Response:
     """Show the login page, or take the token that was typed there."""
+    if not desk.asks_who:
+        return RedirectResponse("/", 303)
     if request.method == "GET":
         return login_page(desk.lab.name)
     if request.method != "POST":

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket
 
+from actorlab.dashboard.connections import SESSION, Guard, speaks_for_itself
 from actorlab.dashboard.frame import show_frame
 from actorlab.dashboard.login import LOGIN, LOGOUT, logged_in, logged_out
 from actorlab.dashboard.news import Newsroom
@@ -31,8 +32,8 @@ __all__ = ["Dashboard"]
 
 OWNER: Final = "actorlab_dashboard"
 """Under this name NiceGUI's application holds the dashboard that it serves."""
-PREFIXES: Final = ("/dashboard/", "/_nicegui/", "/_nicegui_ws/")
-SESSION: Final = "actorlab.session"
+CONNECTIONS: Final = "/_nicegui_ws/"
+PREFIXES: Final = ("/dashboard/", "/_nicegui/", CONNECTIONS)
 AWAY: Final = 4.0
 """A browser that was gone for less than so many seconds finds its page as it was."""
 ICON: Final = (
@@ -59,6 +60,8 @@ class Dashboard:
         self.desk = desk
         self.newsroom = Newsroom(desk)
         self._sessions = Sessions()
+        self._anybody = Session(ANYBODY, float("inf"))
+        self._guard = Guard()
         self._nicegui = GZipMiddleware(core.app, minimum_size=1000)
         self._running = AsyncExitStack()
         self._open = False
@@ -103,6 +106,7 @@ class Dashboard:
         await self._running.enter_async_context(core.app.router.lifespan_context(core.app))
         self._running.push_async_callback(self.newsroom.close)
         self.newsroom.open()
+        self._guard.begin()
         self._open = True
 
     async def end(self) -> None:
@@ -110,6 +114,7 @@ class Dashboard:
         if not self._open:
             return
         self._open = False
+        self._guard.end()
         for client in list(Client.instances.values()):
             client.delete()
         connections = core.sio.eio
@@ -144,7 +149,7 @@ class Dashboard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a page, a file or a connection, unless whoever asks may not have it."""
         connection = HTTPConnection(scope)
-        session = self._sessions.of(connection) if self.desk.asks_who else Session(ANYBODY, float("inf"))
+        session = self._sessions.of(connection) if self.desk.asks_who else self._anybody
         refused = self._refusal(connection, session)
         if scope["type"] == "websocket":
             if refused is not None:
@@ -169,6 +174,8 @@ class Dashboard:
         path = connection.scope["path"]
         if not self._open:
             return PlainTextResponse("the server ends", 503)
+        if session is not None and path.startswith(CONNECTIONS):
+            return None if speaks_for_itself(connection, session) else PlainTextResponse("not your page", 403)
         if session is not None or path == LOGIN:
             return None
         is_page = path == "/" or path.startswith("/dashboard/")

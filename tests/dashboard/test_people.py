@@ -103,6 +103,34 @@ def test_what_is_clicked_after_logging_out_elsewhere_does_nothing(guarded: Serve
     assert guarded.lab.stopped is None
 
 
+def test_a_viewer_cannot_speak_for_the_page_of_an_operator(
+    guarded: Served, look: Look, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator, viewer = log_in(look, guarded, "operator"), log_in(look, guarded, "viewer")
+    page_of_operator = operator.evaluate("window.socket.io.opts.query.client_id")
+    stolen = f"/_nicegui_ws/socket.io/?EIO=4&transport=polling&client_id={page_of_operator}"
+    for path in (stolen, stolen.partition("&client_id")[0]):
+        assert httpx.get(guarded.url + path, cookies={COOKIE: key_of(viewer)}).status_code == 403
+    operator.get_by_role("button", name="Emergency stop").click()
+    forged = operator.evaluate(STOP_EVENT)
+    viewer.evaluate("message => window.socket.emit('event', message)", {**forged, "client_id": page_of_operator})
+    viewer.evaluate("window.socket.emit('event', 'nonsense')")
+    expect(viewer.get_by_role("heading", name="laser")).to_be_visible()
+    viewer.reload()  # what was sent before has been heard by then
+    assert guarded.lab.stopped is None
+    assert "what no page of its own sends" in caplog.text
+    operator.evaluate("message => window.socket.emit('event', message)", {**forged, "client_id": page_of_operator})
+    expect(viewer.get_by_role("alert").filter(has_text="no reason was given")).to_be_visible()
+
+
+STOP_EVENT = """() => {
+  const [id, found] = Object.entries(mounted_app.elements).find(([, each]) => each.props?.label === "Stop everything");
+  const listener = found.events.find(each => each.type === "click");
+  return {id: Number(id), listener_id: listener.listener_id, args: ["{}"]};
+}"""
+"""Returns what a browser sends when the button that stops everything is clicked."""
+
+
 @pytest.mark.parametrize(("mine", "needed"), [("viewer", "operator"), ("viewer", "admin"), ("operator", "admin")])
 def test_whoever_asks_for_more_than_his_role_is_refused(mine: Role, needed: Role) -> None:
     session = Session(Who("ada", mine), float("inf"))
