@@ -80,6 +80,10 @@ class History(Generic[T]):
             place -= 1
         return place
 
+    def following(self, number: int) -> int | None:
+        """Return the place of what follows on a number, also on one that is still to come; None: it isn't all kept."""
+        return self.end if number > self.newest else self.after(number)
+
     def read(self, place: int, room: int, newest: int | None = None) -> Read[T]:
         """Return what follows on a place, as much as there is room for, but one item at least, if there is one.
 

@@ -33,9 +33,8 @@ BEAT: Final = 15.0
 """After so many seconds without an event a comment is sent, so that whoever is between doesn't close the stream."""
 LINGER: Final = 60.0
 """For so many seconds it is heard on when nobody listens: who lost a connection comes back by then."""
-SLOWEST: Final = 0.05
-SHARE: Final = 3.0
-"""It rests so many times as long as all needed to be sent what is new: so sending takes a quarter of one core."""
+REST: Final = 0.003
+"""While much happens, what comes within so many seconds is told together: each time costs the lab some of its time."""
 PATIENCE: Final = 10.0
 DIGITS: Final = 20
 monotonic = time.monotonic
@@ -156,13 +155,14 @@ class Broadcast:
     def snapshot(self, channel: Channel[Told]) -> tuple[int, Stood]:
         """Return how all stands, and the place of what follows; in a thread that may wait for the deciding one.
 
-        Those who ask while one is taken share the next one: nobody gets one from before he asked.
+        What was decided before may still be told after that place: its number says so. Those who ask while one is
+        taken share the next one: nobody gets one from before he asked.
         """
         asked = monotonic()
         with self._lock:
             while True:
                 stood = self._stood
-                place = None if stood is None else channel.after(stood.number)
+                place = None if stood is None else channel.following(stood.number)
                 if stood is not None and place is not None and stood.taken >= asked:
                     return place, stood
                 self._stood = self._look()
@@ -205,7 +205,7 @@ class Broadcast:
             while self._is_wanted() and not said_all:
                 said_all = not self._pass_on(subscription, channel, floor)
                 channel.wake()
-                self._stopped.wait(min(SLOWEST, SHARE * channel.busy))
+                self._stopped.wait(REST)
         except Exception:
             log.exception("what happens in lab %s can't be told any more", self._lab.name)
         finally:

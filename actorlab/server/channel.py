@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from actorlab.core.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from actorlab.core.history import Read
 
 __all__ = ["Channel"]
 
 T = TypeVar("T")
+M = TypeVar("M")
+SOME: Final = 12
+"""So many readers are woken at a time."""
+SHARE: Final = 3.0
+"""Then there is a rest, so many times as long as they took: sending takes at most a quarter of one core."""
+LONGEST: Final = 0.005
+monotonic = time.monotonic
 
 
 class Channel(Generic[T]):
@@ -24,6 +35,8 @@ class Channel(Generic[T]):
         # The teller adds while loops read: each holds it for some microseconds, and the lab's threads never do.
         self._lock = allocate_lock()
         self._bells: dict[asyncio.AbstractEventLoop, Bell] = {}
+        self._alike: dict[Hashable, Any] = {}
+        self._alike_until = 0
         self.over = False
         """Whether nothing comes any more."""
         self.said_all = False
@@ -39,13 +52,8 @@ class Channel(Generic[T]):
     def wake(self) -> None:
         """Let all look again who wait."""
         for bell in list(self._bells.values()):
-            if not bell.post():
+            if not bell.post(self._history.end):
                 self._bells.pop(bell.loop, None)
-
-    @property
-    def busy(self) -> float:
-        """Return how many seconds it took lately until all had been sent what was new."""
-        return max((bell.busy for bell in list(self._bells.values())), default=0.0)
 
     # -- any thread
 
@@ -60,10 +68,26 @@ class Channel(Generic[T]):
         with self._lock:
             return self._history.after(number)
 
+    def following(self, number: int) -> int | None:
+        """Return the place of what follows on a number, as `History.following` does."""
+        with self._lock:
+            return self._history.following(number)
+
     def read(self, place: int, room: int, newest: int | None = None) -> Read[T]:
         """Return what follows on a place, as `History.read` does."""
         with self._lock:
             return self._history.read(place, room, newest)
+
+    def alike(self, key: Hashable, make: Callable[[], M]) -> M:
+        """Return what readers at one place, who want the same, make of it: it is made once, until more is told."""
+        end = self._history.end
+        if end != self._alike_until:
+            self._alike, self._alike_until = {}, end
+        made = self._alike
+        found: M | None = made.get(key)
+        if found is None:
+            found = made[key] = make()
+        return found
 
     @property
     def end_place(self) -> int:
@@ -87,22 +111,31 @@ class Channel(Generic[T]):
         loop = asyncio.get_running_loop()
         bell = self._bells.get(loop)
         if bell is None:
-            bell = self._bells.setdefault(loop, Bell(loop))
-        if self._history.end <= place and not self.over:  # looked at after the bell is there to be rung
-            await bell.rung.wait()
+            bell = self._bells.setdefault(loop, Bell(loop, self._history.end))
+        if place >= bell.told and not self.over:  # looked at after the bell is there to be rung
+            await bell.rung()
 
 
 class Bell:
-    """Wakes the readers in one event loop, and sees how long they take."""
+    """Wakes the readers in one event loop: some at a time, with rests between them.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Sending to hundreds of readers in a row would keep the interpreter's lock from the lab's own threads for that long.
+    So it takes a share of the time only, in small pieces, and what is told meanwhile is sent with the next turn.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, told: int) -> None:
         self.loop = loop
-        self.rung = asyncio.Event()
-        self.busy = 0.0
+        self.told = told
+        """The place up to which readers have been, or are being woken."""
         self._posted = False
+        self._turning = False
+        self._not_before = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._due: deque[asyncio.Future[None]] = deque()
 
-    def post(self) -> bool:
-        """Have it rung, from another thread; tell whether the loop is still there."""
+    def post(self, end: int) -> bool:
+        """Have it rung for what was told up to a place, from another thread; tell whether the loop is still there."""
+        self.told = end
         if self._posted:
             return True
         self._posted = True
@@ -112,12 +145,32 @@ class Bell:
             return False
         return True
 
+    async def rung(self) -> None:
+        """Wait until it is rung."""
+        turn: asyncio.Future[None] = self.loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
     def _ring(self) -> None:
         self._posted = False
-        self.rung.set()
-        self.rung.clear()  # who waits now has been woken; who comes later waits for the next time
-        # They go on in the loop's next turn, and this comes after them in the turn after that.
-        self.loop.call_soon(self.loop.call_soon, self._all_read, self.loop.time())
+        self._due.extend(self._waiting)
+        self._waiting.clear()
+        if not self._turning:
+            self._turning = True
+            self.loop.call_later(max(0.0, self._not_before - monotonic()), self._turn)
 
-    def _all_read(self, since: float) -> None:
-        self.busy = self.loop.time() - since
+    def _turn(self) -> None:
+        """Wake some; they go on in the loop's next turn, and what comes after them is done in the turn after that."""
+        for _ in range(min(SOME, len(self._due))):
+            turn = self._due.popleft()
+            if not turn.done():
+                turn.set_result(None)
+        self.loop.call_soon(self.loop.call_soon, self._rest, monotonic())
+
+    def _rest(self, since: float) -> None:
+        now = monotonic()  # the loop's own time has no fractions of milliseconds everywhere
+        rest = min(LONGEST, SHARE * (now - since))
+        self._not_before = now + rest
+        self._turning = bool(self._due)
+        if self._due:
+            self.loop.call_later(rest, self._turn)

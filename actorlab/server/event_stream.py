@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
-    from actorlab.server.following import Part
-
-__all__ = ["EventStream", "part_text"]
+__all__ = ["EventStream"]
 
 
 class EventStream(StreamingResponse):
@@ -38,9 +36,3 @@ class EventStream(StreamingResponse):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._leave()
-
-
-def part_text(part: Part) -> bytes:
-    """Write some events as server-sent ones, and an id alone after a snapshot, or when nothing happens."""
-    text = b"".join([told.text for told in part.told])
-    return text if not part.stands else b"%s: so far\nid: %s\n\n" % (text, (part.event_id or "").encode())

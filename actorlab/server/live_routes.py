@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Response, WebSocket
 
-from actorlab.runtime.feed import choice
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
-from actorlab.server.event_stream import EventStream, part_text
+from actorlab.server.event_stream import EventStream
 from actorlab.server.following import Following
 from actorlab.server.hearing import BUFFER, Hearing, named_arguments
 from actorlab.server.live_socket import LiveSocket
@@ -55,7 +54,7 @@ def live_routes(desk: Desk) -> APIRouter:
         After the id of an event, only what followed on it is sent. If that isn't all kept any more, or the server was
         started anew, an event of the kind "gap" says so, and a snapshot follows.
         """
-        return await sent(Following(desk, choice(kinds, subjects)), last_event_id_header or last_event_id)
+        return await sent(Following(desk, kinds, subjects), last_event_id_header or last_event_id)
 
     @routes.get("/runs/{run_id:path}/log", dependencies=[viewer], responses=says(None, 404) | LINES)
     async def log(
@@ -114,6 +113,6 @@ async def sent(source: Following | RunLog, last_id: str | None) -> EventStream:
 
     async def more() -> bytes | None:
         part = await source.more()
-        return None if part is None else part_text(part)
+        return None if part is None else part.text
 
     return EventStream(more, source.leave)

@@ -12,7 +12,6 @@ from starlette.websockets import WebSocketDisconnect
 
 from actorlab.encoding import text_of_tree
 from actorlab.errors import ConfigError, NotAllowed, text_of
-from actorlab.runtime.feed import choice
 from actorlab.server.asked import EventsAsked, LogAsked, StreamAsked, TokenSaid, Unsubscribed, said
 from actorlab.server.following import Following
 from actorlab.server.hearing import Hearing
@@ -141,7 +140,7 @@ class LiveSocket:
             case StreamAsked():
                 await self._send_items(asked)
             case EventsAsked(kinds=kinds, subjects=subjects):
-                await self._send_parts(asked.id, Following(self._desk, choice(kinds, subjects)), asked.last_event_id)
+                await self._send_parts(asked.id, Following(self._desk, kinds, subjects), asked.last_event_id)
             case LogAsked():
                 await self._send_parts(asked.id, RunLog(self._desk, asked.run, asked.newest), None)
             case _:
@@ -157,8 +156,7 @@ class LiveSocket:
             source.leave()
 
     def _part_text(self, which: int | str, part: Part) -> str:
-        events = b",".join([told.json for told in part.told]).decode()
-        return f'{{"id":{json.dumps(which)},"events":[{events}],"last_event_id":{json.dumps(part.event_id)}}}'
+        return f'{{"id":{json.dumps(which)},"events":{part.json},"last_event_id":{json.dumps(part.event_id)}}}'
 
     async def _send_items(self, asked: StreamAsked) -> None:
         """Send the items of a stream: arrays as binary frames, all else as text."""

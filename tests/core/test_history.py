@@ -93,3 +93,13 @@ def test_an_item_larger_than_the_room_is_kept_until_the_next_one_comes() -> None
     assert [kept.item for kept in history.read(0, 10**9).items] == ["small"]
     assert history.after(1) is None
     assert history.after(2) == 2
+
+
+def test_what_follows_on_a_number_that_is_still_to_come_follows_on_all_that_is_there() -> None:
+    history: History[str] = History(2, 100)
+    for number in (1, 2, 3):
+        history.add(number, str(number), 1)
+    assert history.after(9) is None
+    assert history.following(9) == 3
+    assert history.following(2) == history.after(2) == 2
+    assert history.following(0) is None

@@ -205,6 +205,22 @@ def test_what_is_told_may_be_slow_to_write_and_the_server_answers_meanwhile(serv
         assert next(found).data["data"]["data"] == "slow"
 
 
+def test_who_begins_while_much_is_still_to_be_told_hears_what_follows_on_his_snapshot_once(
+    served: Any, lab: Lab
+) -> None:
+    gate = threading.Event()
+    with blocks(served.url) as early:
+        next(early)
+        lab.run(tell_slow, gate)  # what comes after this has to wait until it is written
+        lab.run(chatter, 3)
+        with blocks(served.url) as late:
+            known = int(heard(late, lambda block: bool(block.id))[-1].id.rpartition("-")[2])
+            gate.set()
+            run = lab.start(chatter, 3)
+            told = heard(late, last_of(run))
+    assert [block.data["sequence"] for block in told] == list(range(known + 1, known + 1 + len(told)))
+
+
 # -- slow clients
 
 
