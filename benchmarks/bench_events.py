@@ -22,11 +22,14 @@ from actorlab.server import Server
 from benchmarks.harness import Effort, Row, main, take_turns
 
 CLIENTS = 200
-STALLED = 20
+STALLED = 0.1
+"""The share of the clients that read nothing."""
 RATE = 1000
 """Events a second."""
 SECONDS = 5
 """So long each round is, in a full run."""
+KEPT = 30_000
+"""More events than a server keeps."""
 CLASS = 0.010
 """An event is to reach a client in about so many seconds."""
 
@@ -51,11 +54,11 @@ def filled(count: int) -> None:
 class Clients:
     """A process with clients of a server, and what it says of them in the end."""
 
-    def __init__(self, url: str, count: int, stalled: int) -> None:
+    def __init__(self, url: str, count: int) -> None:
         parts = urlsplit(url)
         command = [sys.executable, "-m", "benchmarks.sse_clients", str(parts.hostname), str(parts.port)]
         self._process = subprocess.Popen(  # noqa: S603 - our own
-            [*command, str(count), str(stalled)], cwd=Path(__file__).parent.parent,
+            [*command, str(count), str(int(STALLED * count))], cwd=Path(__file__).parent.parent,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         if self._process.stdout is None or self._process.stdout.readline() != "ready\n":
@@ -78,31 +81,32 @@ def served() -> Generator[tuple[Lab, Server]]:
 
 def bench(effort: Effort) -> Iterator[Row]:
     """Compare the pace of a run with clients to that without, and look at how late events come, and at memory."""
-    count, rounds = effort.pieces(SECONDS * RATE), min(effort.rounds, 5)
+    count, many = effort.pieces(SECONDS * RATE), effort.pieces(CLIENTS)
     late: list[float] = []
     with served() as (lab, server):
 
         def with_clients() -> float:
-            clients = Clients(server.url, CLIENTS, STALLED)
+            clients = Clients(server.url, many)
             try:
                 return lab.run(paced, count)
             finally:
                 late.extend(clients.end())
 
-        timings = take_turns({"with": with_clients, "without": lambda: lab.run(paced, count)}, rounds)
+        timings = take_turns({"with": with_clients, "without": lambda: lab.run(paced, count)}, effort.rounds)
         row = timings.row("with", "without", 1.05)
-        yield row._replace(what=f"an event of a run, {CLIENTS} clients", beside="no clients")
+        yield row._replace(what=f"an event of a run, {many} clients", beside="no clients")
         for name, share, target in (("half of the events", 0.5, 1.0), ("99 % of the events", 0.99, None)):
             seconds = sorted(late)[int(share * (len(late) - 1))]
             yield Row(f"{name} reached a client within", seconds, "10 ms", CLASS, seconds / CLASS, target)
-        yield growth(lab, server, max(float(os.environ.get("MINUTES", "0")) * 60, count / RATE))
+        yield growth(lab, server, effort)
 
 
-def growth(lab: Lab, server: Server, seconds: float) -> Row:
+def growth(lab: Lab, server: Server, effort: Effort) -> Row:
     """Compare the memory of this process after some time with that before, when all that is kept is full."""
-    clients = Clients(server.url, CLIENTS, STALLED)
+    seconds = float(os.environ.get("MINUTES", "0")) * 60 or effort.pieces(SECONDS * RATE) / RATE
+    clients = Clients(server.url, effort.pieces(CLIENTS))
     try:
-        lab.run(filled, 30_000)
+        lab.run(filled, effort.pieces(KEPT))
         before = memory()
         lab.run(paced, int(seconds * RATE))
         after = memory()

@@ -26,6 +26,7 @@ def run(*arguments: str) -> str:
         "bench_cancel",
         "bench_dag",
         "bench_http",
+        "bench_events",
         "bench_import",
         "bench_isolation",
         "bench_journal",

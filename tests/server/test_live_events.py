@@ -124,6 +124,13 @@ def test_an_id_of_another_life_is_answered_by_a_gap_and_a_snapshot(served: Any, 
     assert "none of this server's" in gap.data["data"]["why"]
 
 
+def test_the_number_of_an_event_means_nothing_in_another_life(served: Any) -> None:
+    with blocks(served.url) as found:
+        number = heard(found, lambda block: bool(block.id))[-1].id.rpartition("-")[2]
+    with blocks(served.url, f"0123456789ab-{number}") as found:
+        assert [next(found).event, next(found).event] == ["gap", "snapshot"]
+
+
 def test_an_id_from_the_future_is_no_place_to_go_on_from(served: Any) -> None:
     life = served.server._desk.broadcast.life
     with blocks(served.url, f"{life}-999999") as found:

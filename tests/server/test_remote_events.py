@@ -155,6 +155,36 @@ def test_the_log_of_a_run_goes_on_after_a_lost_connection(client: Client, lab: L
         assert [line.kind for line in lines] == ["reconnected", "log", "end"]
 
 
+class Slow:
+    """It takes its time to say what it is."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        self._gate = gate
+
+    def __repr__(self) -> str:
+        self._gate.wait(PATIENCE)
+        return "slow"
+
+
+def tell_slow(gate: threading.Event) -> None:
+    emit("slow", Slow(gate))
+
+
+def test_a_line_that_is_told_late_comes_once(client: Client, lab: Lab) -> None:
+    slow, gate = threading.Event(), threading.Event()
+    with client.events() as early:
+        next(early)
+        lab.run(tell_slow, slow)  # what comes after this has to wait until it is written
+        mine = client.get(lab.start(talkative, gate).id)
+        while not mine.log():
+            sleep(0.01)
+        with mine.follow_log() as lines:
+            assert next(lines).data["message"] == "before"
+            slow.set()
+            gate.set()
+            assert [line.data.get("message") for line in lines] == ["after", None]
+
+
 # -- server-sent events, cut anywhere
 
 WORDS = st.text("abc :é", max_size=6).map(str.strip)
