@@ -8,9 +8,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import httpx
-
-from actorlab.client.endless import check, cut
 from actorlab.client.sse import Message, Reader
 from actorlab.core.backlog import Event
 from actorlab.errors import ServerUnavailable
@@ -19,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from actorlab.client.connection import Connection
+    from actorlab.client.endless import Endless
 
 __all__ = ["AWAY", "RECONNECTED", "RemoteEvents", "chosen"]
 
@@ -30,7 +28,6 @@ SILENT: Final = 45.0
 """A server says something every 15 seconds: after so many without a word the connection is lost."""
 FIRST_WAIT: Final = 0.05
 LONGEST_WAIT: Final = 2.0
-LOST: Final = (httpx.TransportError, ServerUnavailable)
 monotonic = time.monotonic
 
 
@@ -61,7 +58,7 @@ class RemoteEvents:
         self._away = away
         self._is_last = is_last
         self._closed = threading.Event()
-        self._answer: httpx.Response | None = None
+        self._answer: Endless | None = None
         self._lost: float | None = None
         self._wait = FIRST_WAIT
         self._events = self._heard()
@@ -86,7 +83,7 @@ class RemoteEvents:
         self._closed.set()
         answer = self._answer
         if answer is not None:
-            cut(answer)
+            answer.cut()
 
     def __enter__(self) -> Self:
         return self
@@ -100,32 +97,28 @@ class RemoteEvents:
     def _heard(self) -> Generator[Event]:
         """Yield what happens, over one connection after the other."""
         while not self._closed.is_set():
-            error: Exception | None = None
+            error: ServerUnavailable | None = None
             try:
                 for event in self._once():
                     yield event
                     if event.kind == END or (self._is_last is not None and self._is_last(event)):
                         return
-            except LOST as caught:
+            except ServerUnavailable as caught:
                 error = caught
             self._wait_for_server(error)
 
     def _once(self) -> Generator[Event]:
         """Yield what happens, as long as one connection lasts."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.last_id} if self.last_id else {})
-        timeout = httpx.Timeout(self._connection.timeout, read=SILENT)
-        with (
-            self._connection.stream() as http,
-            http.stream("GET", self._path, params=self._query, headers=headers, timeout=timeout) as answer,
-        ):
-            check(answer, httpx.codes.OK)
+        from actorlab.client.endless import endless  # noqa: PLC0415 - httpx takes a while, and many hear no events
+
+        with endless(self._connection, self._path, self._query, self.last_id, SILENT) as answer:
             self._answer = answer
             if self._lost is not None:
                 yield own_event(RECONNECTED, after=monotonic() - self._lost)
             self._lost, self._wait = None, FIRST_WAIT
             yield from self._read(answer)
 
-    def _wait_for_server(self, error: Exception | None) -> None:
+    def _wait_for_server(self, error: ServerUnavailable | None) -> None:
         """Wait a moment, unless there never was a server, or it was away for too long."""
         now = monotonic()
         self._lost = now if self._lost is None else self._lost
@@ -134,18 +127,18 @@ class RemoteEvents:
         self._closed.wait(self._wait)
         self._wait = min(2 * self._wait, LONGEST_WAIT)
 
-    def _read(self, answer: httpx.Response) -> Iterator[Event]:
+    def _read(self, answer: Endless) -> Iterator[Event]:
         reader = Reader()
-        for piece in answer.iter_raw():
+        for piece in answer.pieces():
             for message in reader.feed(piece):
                 self.last_id = message.id or self.last_id
                 if message.data:
                     yield event_of(message)
 
-    def _unavailable(self, error: Exception | None) -> ServerUnavailable:
-        why = "the server has ended it" if error is None else str(error)
+    def _unavailable(self, error: ServerUnavailable | None) -> ServerUnavailable:
+        why = f"{self._connection.url} has ended {self._path}" if error is None else str(error)
         tried = "" if self._answer is None else f"; it was tried for {self._away:g} s"
-        return ServerUnavailable(f"{self._connection.url} can't be reached for {self._path}: {why}{tried}")
+        return ServerUnavailable(f"{why}{tried}")
 
 
 def chosen(what: str, names: Iterable[str] | None) -> dict[str, list[str]]:

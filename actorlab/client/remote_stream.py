@@ -10,10 +10,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from weakref import WeakSet
 
-import numpy as np
-
 from actorlab.client.connection import error_in
-from actorlab.client.live_connection import LiveConnection
 from actorlab.encoding import decode, encode, loaded
 from actorlab.errors import ServerUnavailable
 from actorlab.streams import Item, checked_buffer
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from actorlab.client.connection import Connection
+    from actorlab.client.live_connection import LiveConnection
 
 __all__ = ["RemoteStream"]
 
@@ -115,6 +113,8 @@ class Hearing:
 
     def _heard(self) -> Generator[Item[Any]]:
         """Yield the items that come over one connection."""
+        from actorlab.client.live_connection import LiveConnection  # noqa: PLC0415 - it takes a while, as httpx does
+
         live = self._live = LiveConnection(self._connection, "/live")
         try:
             live.say(self._asked)
@@ -147,16 +147,20 @@ class Hearing:
                 return None
 
     def _item(self, told: dict[str, Any], body: bytes | None) -> Item[Any]:
-        if body is None:
-            value = decode(told["value"], resolve=loaded)
-        else:
-            value = np.frombuffer(bytearray(body), told["dtype"]).reshape(told["shape"])  # one that may be changed
+        value = decode(told["value"], resolve=loaded) if body is None else array_of(told, body)
         sequence: int = told["sequence"]
         if self._expected is not None and self._lost is not None:  # those that came while there was no connection
             self._before += max(0, sequence - self._expected)
         self._expected = sequence + 1
         self._dropped = self._before + told["dropped"]
         return Item(value, told["time"], monotonic(), sequence, self._dropped)
+
+
+def array_of(told: dict[str, Any], body: bytes) -> Any:
+    """Return an array, by what is said of it and its bytes; it may be changed."""
+    import numpy as np  # noqa: PLC0415 - it takes longer than all else, and is there where arrays are heard
+
+    return np.frombuffer(bytearray(body), told["dtype"]).reshape(told["shape"])
 
 
 def taken_apart(message: str | bytes) -> tuple[dict[str, Any], bytes | None]:

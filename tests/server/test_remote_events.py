@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorlab import Client, ConfigError, Lab, Run, ServerUnavailable, emit, log, sleep
-from actorlab.client.endless import cut
 from actorlab.client.sse import Reader
 from actorlab.core.backlog import Event
 from actorlab.server import Server
@@ -62,7 +61,7 @@ def test_after_a_lost_connection_events_go_on_without_a_gap(client: Client, lab:
         told = up_to(events, lab.start(chatter, 5))
         for _ in range(3):
             assert events._answer is not None
-            cut(events._answer)
+            events._answer.cut()
             lab.run(chatter, 5)
             told += up_to(events, lab.start(chatter, 5))
     numbers = [event.sequence for event in told if event.sequence and event.kind != "snapshot"]
@@ -88,7 +87,7 @@ def test_a_server_that_stays_away_is_told_in_time(lab: Lab) -> None:
         run = lab.start(chatter, 1)
         up_to(events, run)
         server.stop()
-        with pytest.raises(ServerUnavailable, match=r"can't be reached.*0\.2 s"):
+        with pytest.raises(ServerUnavailable, match=r"0\.2 s"):
             list(events)
         with pytest.raises(ServerUnavailable):
             next(iter(client.events()))
@@ -150,7 +149,7 @@ def test_the_log_of_a_run_goes_on_after_a_lost_connection(client: Client, lab: L
     with mine.follow_log() as lines:
         assert next(lines).data["message"] == "before"
         assert lines._answer is not None
-        cut(lines._answer)
+        lines._answer.cut()
         gate.set()
         assert [line.kind for line in lines] == ["reconnected", "log", "end"]
 
