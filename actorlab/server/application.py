@@ -15,6 +15,7 @@ from actorlab.server.device_lives import life_routes
 from actorlab.server.device_routes import device_routes
 from actorlab.server.device_stock import stock_routes
 from actorlab.server.history_routes import history_routes
+from actorlab.server.hosting import lifespan_of
 from actorlab.server.lab_routes import lab_routes
 from actorlab.server.lease_routes import lease_routes
 from actorlab.server.live_routes import live_routes, stream_routes
@@ -40,7 +41,8 @@ __all__ = ["app", "app_of", "router", "router_of"]
 def router(lab: Lab, *, tokens: Tokens | None = None) -> APIRouter:
     """Return the routes of a lab, to be mounted in any FastAPI application: ``app.include_router(router(lab))``.
 
-    Without `tokens` everybody whom that application lets pass may ask for everything.
+    Without `tokens` everybody whom that application lets pass may ask for everything. Streams end when the server
+    around it stops, if that is uvicorn, as it is for `fastapi run`.
     """
     return router_of(Desk(lab, tokens, local_only=False))
 
@@ -55,7 +57,7 @@ def app(lab: Lab, *, tokens: Tokens | None = None, origins: Sequence[str] = ()) 
 
 def router_of(desk: Desk) -> APIRouter:
     """Return all routes."""
-    routes = APIRouter()
+    routes = APIRouter(lifespan=lifespan_of(desk))
     routes.include_router(metrics_routes(desk))
     for part in (
         lab_routes, live_routes, stream_routes, overview_routes, device_routes, life_routes, stock_routes, lease_routes,
