@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from actorlab import errors
 from actorlab.client.address import address_of
+from actorlab.client.traceparent import with_trace
 from actorlab.client.wire import Answer, Broken, Wire, Wires
 from actorlab.encoding import decode, loaded, only, text_of_tree
 from actorlab.errors import CallTimeout, ConfigError, EncodingError, ServerUnavailable
@@ -93,7 +94,7 @@ class Connection:
         """
         seconds = self.timeout if timeout is None else timeout
         return self._told(
-            path, self._answer(Asked(method, path, self._request(method, path, body, query, headers), seconds))
+            path, self._answer(Asked(method, path, self._request(method, path, body, query, with_trace(headers)), seconds))
         )
 
     def stream(self) -> httpx.Client:

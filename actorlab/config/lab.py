@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actorlab.config.importing import importable
 from actorlab.config.model import DeviceEntry, LabConfig
 from actorlab.config.reading import read_lab_file
+from actorlab.config.telemetry import provider_for
 from actorlab.device import DeviceConfig
 from actorlab.errors import ActorLabError, DeviceUnavailable
 from actorlab.runtime.devices import Adding
 from actorlab.runtime.lab import Lab
 from actorlab.runtime.left_behind import LeftBehind
 from actorlab.simulation.bench import Bench
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["ConfiguredLab", "lab_from_yaml"]
 
@@ -49,18 +53,24 @@ class ConfiguredLab(Lab):
     def __init__(self, config: LabConfig, journal: str | Path | None = None) -> None:
         self.config = config
         self.bench = Bench(config.bench.time_scale, seed=config.bench.seed) if config.simulated else None
+        provider: TracerProvider | None = None
         with ExitStack() as around:
             if config.folder is not None:
                 around.enter_context(importable(config.folder))  # a driver's process starts, and starts again, later on
             if self.bench is not None:
                 self.bench.start()
                 around.callback(self.bench.close)
+            if config.telemetry:
+                provider, shut_down = provider_for(config.name)
+                around.callback(shut_down)
             super().__init__(
                 config.name, journal=journal, durable=config.durable, cancel_grace=config.cancel_grace,
                 max_runs=config.max_runs, limits=config.limits, keep_finished=config.keep_finished,
                 processes=config.processes, process_initializer=config.process_initializer, keep_rows=config.keep_rows,
             )  # fmt: skip
             self._around = around.pop_all()
+        if provider is not None:
+            self.trace(provider)
 
     def look_for_tasks(self) -> None:
         """Look for tasks and device classes as the file says. Raise `ConfigError` if a required one is missing."""

@@ -319,6 +319,8 @@ class LabConfig(Section):
     """So many worker processes run bodies that ask for one; null: as many as there are CPUs."""
     process_initializer: ImportedFunction = None
     """What each worker process calls first, as module:function; null: nothing."""
+    telemetry: bool = False
+    """Tell runs, steps and calls of devices as spans of OpenTelemetry; its own environment variables say to whom."""
     bench: BenchConfig = BenchConfig()
     """How the simulated instruments behave."""
     discover: DiscoverConfig | None = None

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
+
     from actorlab.body_kinds import AsyncYielding, Awaiting, Runs, Yielding
     from actorlab.core.restart import RestartPolicy
     from actorlab.core.supervision import Strategy
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.safety import EmergencyStop
     from actorlab.runtime.service import Service, ServiceGroup
+    from actorlab.runtime.tracing import Tracing
 
 __all__ = ["Lab"]
 
@@ -107,6 +110,8 @@ class Lab(KnownByName):
                 text = f"Lab({option}={keep!r}): it must be a whole number of {what}, at least 1"
                 raise ConfigError(text)
         self.keep_rows = keep_rows
+        self.tracing: Tracing | None = None
+        """What tells runs as spans of OpenTelemetry, if anything does."""
         self.name = name
         self.cancel_grace = cancel_grace
         self.ending = LabEnd(self)
@@ -626,6 +631,24 @@ class Lab(KnownByName):
         yield from standings(self.cells.values(), self.book.runs)
         yield from self.lab_actor.services.standings()
 
+    def trace(self, provider: TracerProvider | None = None) -> None:
+        """Tell each run, each attempt of its steps and each call of a device in it as spans of OpenTelemetry.
+
+        They go to a provider of the SDK's, or to the one that is set for the whole program; whoever made it shuts it
+        down when the lab has closed. Runs that have begun before aren't told. It needs the extra `otel`.
+
+        Raises:
+            ConfigError: OpenTelemetry isn't installed, there is no provider, or the lab is traced already.
+
+        """
+        self.check_open()
+        if self.tracing is not None:
+            text = f"lab {self.name!r} is traced already: lab.trace() is called once"
+            raise ConfigError(text)
+        tracing: Tracing = tracing_module().Tracing(self, provider)
+        tracing.begin()
+        self.tracing = tracing
+
     @cached_property
     def logger(self) -> Any:
         """Return the structured logger of the lab's runs, made when the first of them logs."""
@@ -732,6 +755,15 @@ def open_journal(lab: Lab, where: str | Path, *, durable: bool) -> Journalling:
     """Open the journal of a lab: its modules come with a database, which others don't need."""
     journalling: Journalling = import_module("actorlab.runtime.journalling").Journalling(lab, where, durable=durable)
     return journalling
+
+
+def tracing_module() -> Any:
+    """Import what needs OpenTelemetry. Raise `ConfigError` if that isn't installed."""
+    try:
+        return import_module("actorlab.runtime.tracing")
+    except ImportError as error:
+        text = f'lab.trace() needs OpenTelemetry: pip install "actorlab[otel]" ({error})'
+        raise ConfigError(text) from error
 
 
 def answer(reply: Reply[R], function: Callable[[], R]) -> None:

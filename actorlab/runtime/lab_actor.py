@@ -44,7 +44,7 @@ class LabActor(Actor):
         self.after_crash = journal is not None and journal.after_crash
         """Whether nobody knows in what state the devices were left."""
         cells: dict[str, Cell] = {}
-        self.calls = CallListeners(cells)
+        self.calls = CallListeners(lab)
         self.helpers = Helpers(f"actorlab {lab.name}")
         self.interlocks = Interlocks(lab, decider, events, cells)
         table = LeaseTable(limits) if journal is None else journal.lease_table(limits)

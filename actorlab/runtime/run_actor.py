@@ -40,6 +40,7 @@ from actorlab.runtime.run_bodies import (
 from actorlab.runtime.run_ending import NO_TIMERS, end
 from actorlab.runtime.run_spec import ONE, spec_of
 from actorlab.runtime.run_tellings import ask_decision
+from actorlab.runtime.state_tellings import told_of_run, told_of_step
 from actorlab.runtime.running import draw_late
 from actorlab.runtime.values import Values
 from actorlab.runtime.work import Work
@@ -294,7 +295,10 @@ class RunActor(Actor):
             self.journal.begun(self, monotonic())
         events = self.lab.events
         if events.heard:
-            events.tell(self.id, "run", {"state": S.WAITING, "devices": [cell.name for cell in self.cells]})
+            if self.lab.tracing is not None:
+                self.lab.tracing.announced(self)
+            devices = [cell.name for cell in self.cells]
+            events.tell(self.id, "run", {"state": S.WAITING, "task": self.name, "devices": devices})
 
     def _set_out(self, _: Any = None) -> None:
         if self.core.final is not S.SUCCEEDED:  # the step of which it is a run was stopped meanwhile
@@ -610,7 +614,7 @@ class RunActor(Actor):
             self.notes.stopped = monotonic()
         if new not in TERMINAL:
             if self.lab.events.heard:
-                self.lab.events.tell(self.id, "run", {"state": new})
+                self.lab.events.tell(self.id, "run", told_of_run(self, new))
             if self.journal is not None:
                 self.journal.moved(self, new)
         if (new is S.PAUSED or old is S.PAUSED) and (self.leased or not self.borrows):
@@ -621,7 +625,7 @@ class RunActor(Actor):
     def _step_moved(self, action: ev.StepMoved) -> None:
         if self.lab.events.heard and len(self.work) > 1:
             subject = f"{self.id}/{self.work[action.step].name}"
-            self.lab.events.tell(subject, "step", {"state": action.new, "index": action.step})
+            self.lab.events.tell(subject, "step", told_of_step(self, action.step, action.new))
 
     # -- children and loans
 

@@ -42,6 +42,8 @@ def put_to_work(actor: RunActor, body: Body, work: Work) -> None:
     """Have a body run: by a worker, or on the lab's loop."""
     if isinstance(body, AsyncBody):
         context = contextvars.copy_context() if actor.context is None else actor.context.copy()
+        if actor.lab.tracing is not None:
+            context = actor.lab.tracing.within(context, body)
         actor.lab.loop.start(partial(run_on_loop, body, work), context, body.began)
     else:
         actor.lab.workers.put(partial(run_body, body, work))

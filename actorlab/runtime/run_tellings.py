@@ -124,7 +124,9 @@ def add_emitted(argument: tuple[RunActor, str, dict[str, Any]]) -> None:
 def logged(actor: RunActor, body: Body, event: str, fields: dict[str, Any]) -> None:
     """Log in the name of a body; its fields may have any names."""
     free = {f"{name}_" if name in TAKEN else name: value for name, value in fields.items()}
-    actor.lab.logger.info(event, run=actor.id, step=body.name, **free)
+    tracing = actor.lab.tracing
+    ids = {} if tracing is None else tracing.ids_of(body)
+    actor.lab.logger.info(event, run=actor.id, step=body.name, **{**ids, **free})
     actor.decider.post(add_event, (actor, body.name, {"message": event, **fields}, in_short(event, fields)))
 
 

@@ -30,8 +30,10 @@ def run_body(body: Body, work: Work) -> tuple[Callable[[Any], object], Any]:
     value = error = None
     actor = body.actor
     try:
-        context = actor.context
-        value = perform(body, work) if context is None else context.copy().run(perform, body, work)
+        context = None if actor.context is None else actor.context.copy()
+        if actor.lab.tracing is not None and context is not None:
+            context = actor.lab.tracing.within(context, body)
+        value = perform(body, work) if context is None else context.run(perform, body, work)
         if actor.journal is not None and body.index >= 0:
             actor.journal.value(body, value)
     except BaseException as raised:  # noqa: BLE001 - the thread boundary: it goes to the supervisor

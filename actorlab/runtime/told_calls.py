@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from actorlab.driving.member import Member
     from actorlab.runtime.calls import Call
     from actorlab.runtime.cell import Cell
+    from actorlab.runtime.lab import Lab
     from actorlab.runtime.recorder import Recorder
 
 __all__ = ["CallListener", "CallListeners", "ToldCall", "told_directly", "told_note"]
@@ -38,8 +39,8 @@ CallListener = Callable[[ToldCall], object]
 class CallListeners:
     """Those who want to hear of each call of a lab's devices; for the deciding thread, but for `told`."""
 
-    def __init__(self, cells: dict[str, Cell]) -> None:
-        self._cells = cells
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self.told: tuple[CallListener, ...] = ()
 
     def add(self, listener: CallListener) -> None:
@@ -52,7 +53,7 @@ class CallListeners:
 
     def _tell(self, listeners: tuple[CallListener, ...]) -> None:
         self.told = listeners  # first: a device that is being added meanwhile looks at it when it is among the cells
-        for cell in list(self._cells.values()):
+        for cell in list(self._lab.cells.values()):
             cell.tell_calls(listeners)
 
 

@@ -113,6 +113,8 @@ class Desk:
             self.refuse_strange_pages(request)
             who = self.who(request)
             request.state.who = who
+            if self.lab.tracing is not None:
+                self.lab.tracing.continue_from(request.headers)
             if not who.may(role):
                 message = f"{who.name} is {who.role}, and this needs {role}"
                 raise Refused(403, NotAllowed(message))
