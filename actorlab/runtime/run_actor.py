@@ -40,8 +40,8 @@ from actorlab.runtime.run_bodies import (
 from actorlab.runtime.run_ending import NO_TIMERS, end
 from actorlab.runtime.run_spec import ONE, spec_of
 from actorlab.runtime.run_tellings import ask_decision
-from actorlab.runtime.state_tellings import told_of_run, told_of_step
 from actorlab.runtime.running import draw_late
+from actorlab.runtime.state_tellings import told_of_run, told_of_step
 from actorlab.runtime.values import Values
 from actorlab.runtime.work import Work
 from actorlab.task import Options
