@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 from actorlab import ConfigError, DeviceConfig, Lab, RunCancelled, Shared, checkpoint, log, query, sleep, task, workflow
 from actorlab.runtime.tracing import KEPT
@@ -66,6 +66,12 @@ def outer(laser: Laser) -> None:
     inner(laser)
 
 
+def ids(span: ReadableSpan) -> SpanContext:
+    """Return the ids of a span."""
+    assert span.context is not None
+    return span.context
+
+
 class Told:
     """The spans that a lab has told."""
 
@@ -87,7 +93,7 @@ class Told:
 
     def path(self, span: ReadableSpan) -> str:
         """Write within what a span is."""
-        around = {other.context.span_id: other for other in self.spans}
+        around = {ids(other).span_id: other for other in self.spans}
         names = [span.name]
         while span.parent is not None:
             span = around[span.parent.span_id]
@@ -125,7 +131,7 @@ def test_a_call_is_within_its_step_which_is_within_its_run(told: Told) -> None:
     assert (about["actorlab.run"], about["actorlab.step"]) == ("tune#1", "tune")
     assert (about["actorlab.device"], about["actorlab.member"], about["actorlab.query"]) == ("laser", "set", False)
     assert about["actorlab.fencing_token"] == "tune#1.1@laser.1"  # noqa: S105 - it gives nothing away
-    assert {span.context.trace_id for span in told.spans} == {run.context.trace_id}
+    assert {ids(span).trace_id for span in told.spans} == {ids(run).trace_id}
     assert (run.start_time or 0) <= (step.start_time or 0) <= (call.end_time or 0) <= (run.end_time or 0) + 2_000_000
 
 
@@ -151,7 +157,7 @@ def test_each_attempt_is_a_span_and_the_failed_ones_say_why(told: Told) -> None:
     calls = told.named("laser.flicker")
     assert [span.status.description for span in calls] == ["ValueError: flickers 1", "ValueError: flickers 2", None]
     assert [event.name for event in calls[0].events] == ["exception"]
-    assert [span.parent.span_id for span in calls if span.parent] == [span.context.span_id for span in attempts]
+    assert [span.parent.span_id for span in calls if span.parent] == [ids(span).span_id for span in attempts]
     (run,) = [span for span in told.named("steady") if span.parent is None]
     assert run.status.status_code is StatusCode.UNSET, "it succeeded in the end"
 
@@ -257,10 +263,10 @@ def test_logs_carry_the_ids_of_the_span_they_belong_to(told: Told, caplog: pytes
         traced(told, lambda lab, _: lab.run(body))
     (record,) = [vars(record) for record in caplog.records if record.message == "here"]
     (step,) = [span for span in told.named("body") if span.parent is not None]
-    assert record["trace_id"] == trace.format_trace_id(step.context.trace_id)
-    assert record["span_id"] == trace.format_span_id(step.context.span_id)
+    assert record["trace_id"] == trace.format_trace_id(ids(step).trace_id)
+    assert record["span_id"] == trace.format_span_id(ids(step).span_id)
     assert (record["run"], record["step"], record["detail"]) == ("body#1", "body#1", 1)
-    assert seen == [step.context.span_id]
+    assert seen == [ids(step).span_id]
 
 
 def test_a_sampler_that_drops_a_run_drops_all_of_it(told: Told) -> None:
@@ -306,7 +312,7 @@ def test_two_labs_that_tell_one_provider_keep_their_spans_apart(told: Told) -> N
             lab.trace(told.provider)
             lab.run(tune, lab.add("laser", Laser), 1.0)
     assert told.paths == sorted(2 * ["tune", "tune > tune", "tune > tune > laser.set"])
-    assert len({span.context.span_id for span in told.spans}) == 6
+    assert len({ids(span).span_id for span in told.spans}) == 6
 
 
 def test_of_runs_that_have_ended_only_so_many_are_known(told: Told) -> None:

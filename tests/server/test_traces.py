@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanContext
 
 from actorlab import Client, Lab, task
 from actorlab.server import Server
@@ -28,6 +29,12 @@ class Laser:
 def tune(laser: Laser, nanometres: float) -> float:
     """Tune it."""
     return laser.set(nanometres)
+
+
+def ids(span: ReadableSpan) -> SpanContext:
+    """Return the ids of a span."""
+    assert span.context is not None
+    return span.context
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_the_header_of_a_request_says_to_which_trace_its_run_belongs(
     spans = exporter.get_finished_spans()
     traces: dict[str, set[int]] = {}
     for span in spans:
-        traces.setdefault(str((span.attributes or {})["actorlab.run"]), set()).add(span.context.trace_id)
+        traces.setdefault(str((span.attributes or {})["actorlab.run"]), set()).add(ids(span).trace_id)
     assert traces["tune#1"] == {0x0AF7651916CD43DD8448EB211C80319C}
     assert len(traces["tune#2"]) == len(traces["tune#3"]) == 1
     assert traces["tune#2"] != traces["tune#1"] != traces["tune#3"] != traces["tune#2"]
