@@ -94,7 +94,7 @@ class Connection:
         """
         seconds = self.timeout if timeout is None else timeout
         return self._told(
-            path, self._answer(Asked(method, path, self._request(method, path, body, query, with_trace(headers)), seconds))
+            path, self._answer(Asked(method, path, self._request(method, path, body, query, headers), seconds))
         )
 
     def stream(self) -> httpx.Client:
@@ -131,6 +131,7 @@ class Connection:
     def _request(
         self, method: str, path: str, body: Any, query: dict[str, Any] | None, headers: dict[str, str] | None
     ) -> bytes:
+        headers = with_trace(headers)
         asked = f"?{urlencode(query_of(query), doseq=True)}" if query else ""
         head = f"{method} {self._prefix}{path}{asked} HTTP/1.1\r\n{self._head}{lines(headers) if headers else ''}"
         if body is None:

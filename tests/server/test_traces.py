@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext
 
 from actorlab import Client, Lab, task
+from actorlab.client.traceparent import with_trace
 from actorlab.server import Server
 
 PATIENCE = 5.0
@@ -109,15 +109,9 @@ def test_a_lab_that_is_not_traced_takes_no_notice_of_such_headers(lab: Lab) -> N
         started(server.url, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
-def test_a_client_sends_no_header_where_no_span_is_under_way(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-
-    def request(self: httpx.Client, method: str, url: str, **how: Any) -> httpx.Response:
-        sent.append(how["headers"])
-        return plain(self, method, url, **how)
-
-    plain = httpx.Client.request
-    monkeypatch.setattr(httpx.Client, "request", request)
-    with Server(lab, port=0) as server, Client(server.url) as client:
-        assert client.health["lab"] == "test"
-    assert all("traceparent" not in (headers or {}) for headers in sent)
+def test_a_client_names_the_span_that_is_under_way_and_nothing_where_there_is_none(provider: TracerProvider) -> None:
+    assert with_trace({"Other": "kept"}) == {"Other": "kept"}
+    with provider.get_tracer("script").start_as_current_span("script"):
+        named = with_trace({"Other": "kept"}) or {}
+    assert named["Other"] == "kept"
+    assert named["traceparent"].startswith("00-")
