@@ -68,8 +68,9 @@ def outer(laser: Laser) -> None:
 
 def ids(span: ReadableSpan) -> SpanContext:
     """Return the ids of a span."""
-    assert span.context is not None
-    return span.context
+    context: SpanContext | None = span.context
+    assert context is not None
+    return context
 
 
 class Told:

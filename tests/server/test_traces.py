@@ -33,8 +33,9 @@ def tune(laser: Laser, nanometres: float) -> float:
 
 def ids(span: ReadableSpan) -> SpanContext:
     """Return the ids of a span."""
-    assert span.context is not None
-    return span.context
+    context: SpanContext | None = span.context
+    assert context is not None
+    return context
 
 
 @pytest.fixture
