@@ -9,12 +9,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from actorlab.core.graph import Graph, Kind, Node
 
-__all__ = ["graph_svg"]
+__all__ = ["FAINT", "INK", "PAPER", "STEP", "Mark", "graph_svg"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, without the yellow that is pale on white.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b2d", "#a05a2c")
 INK: Final = "#1f2933"
 FAINT: Final = "#7b8794"
+STEP: Final = "#f5f7fa"
+PAPER: Final = "white"
 
 CHARACTER, LINE, MARGIN, GAP, FALL, STRIPE = 7.4, 18.0, 24.0, 28.0, 64.0, 7.0  # pixels
 HEIGHT: Final = 44.0  # of a step
@@ -38,11 +40,21 @@ class Box(NamedTuple):
         return self.x + self.width / 2
 
 
-def graph_svg(graph: Graph) -> str:
+class Mark(NamedTuple):
+    """How a step stands, in colour and in words: the colours of its box and frame, a sign before its name."""
+
+    fill: str
+    frame: str
+    sign: str
+    words: str
+
+
+def graph_svg(graph: Graph, marks: Mapping[int, Mark] | None = None) -> str:
     """Return the picture: values are solid arrows, order dashed ones, devices lines in their colour.
 
-    Of the orders and devices only those are drawn that don't follow from others.
+    Of the orders and devices only those are drawn that don't follow from others. `marks` say how steps stand.
     """
+    marks = marks or {}
     colours = _colours(graph)
     edges = _drawn_edges(graph)
     rows = _rows(graph, [edge for _, edge in edges])
@@ -51,7 +63,7 @@ def graph_svg(graph: Graph) -> str:
     boxes = {item: box for row in rows for item, box in row.items() if isinstance(item, int)}
     parts = [
         *(line for kind, edge in edges for line in _lines(graph, kind, edge, rows, colours)),
-        *(part for node in graph.nodes for part in _step(node, boxes[node.index], colours)),
+        *(part for node in graph.nodes for part in _step(node, boxes[node.index], colours, marks.get(node.index))),
         *_legend(colours, bottom + GAP),
     ]
     width, height = right + MARGIN, bottom + GAP + LINE + MARGIN
@@ -115,22 +127,24 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _step(node: Node, box: Box, colours: Mapping[str, str]) -> Iterator[str]:
+def _step(node: Node, box: Box, colours: Mapping[str, str], mark: Mark | None) -> Iterator[str]:
     """Yield a step's box, its name, and a stripe for each device: filled where taken, hollow where shared."""
+    fill, stroke, sign, state = (STEP, INK, "", "") if mark is None else mark
     title = f"{node.title}: takes {', '.join(node.exclusive) or 'no device'}"
     title += f", relies on {', '.join(node.shared)}" if node.shared else ""
+    title += f"; {state}" if state else ""
     yield f"<g><title>{escape(title)}</title>"
     frame = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{HEIGHT}" rx="6"'
-    yield f'<rect {frame} fill="#f5f7fa" stroke="{INK}"/>'
+    yield f'<rect {frame} fill="{fill}" stroke="{stroke}"/>'
     place = f'x="{box.middle:.1f}" y="{box.y + 21:.1f}" text-anchor="middle"'
-    yield f'<text {place} fill="{INK}">{escape(node.name)}</text>'
+    yield f'<text {place} fill="{INK}">{escape(f"{sign} {node.name}".strip())}</text>'
     uses = [(device, True) for device in node.exclusive] + [(device, False) for device in node.shared]
     width = (box.width - 16) / max(len(uses), 1)
     for number, (device, taken) in enumerate(uses):
         colour = colours[device]
         yield (
             f'<rect x="{box.x + 8 + number * width + 1:.1f}" y="{box.y + HEIGHT - 14:.1f}" width="{width - 2:.1f}" '
-            f'height="{STRIPE}" rx="2" fill="{colour if taken else "white"}" stroke="{colour}" stroke-width="1.5"/>'
+            f'height="{STRIPE}" rx="2" fill="{colour if taken else PAPER}" stroke="{colour}" stroke-width="1.5"/>'
         )
     yield "</g>"
 

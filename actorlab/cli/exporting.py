@@ -6,10 +6,10 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from actorlab.cli.showing import argument_text
 from actorlab.data import Dataset, MovedRows, save
 from actorlab.errors import ConfigError
 from actorlab.journal import JournalReader, KeptRun
+from actorlab.runtime.shown_values import argument_text
 
 __all__ = ["export_run"]
 

@@ -14,22 +14,20 @@ from rich.text import Text
 from actorlab.cli.kept import moment_in_words, wide_console
 from actorlab.cli.live import LOOKS, seconds_in_words
 from actorlab.cli.runs_table import state_text, took
-from actorlab.cli.telling import paragraphs, shortened
+from actorlab.cli.telling import paragraphs
 from actorlab.core.run_state import RunState
-from actorlab.encoding import StandIn as Unreadable
 from actorlab.errors import ConfigError
 from actorlab.journal import JournalReader, KeptRun
 from actorlab.journal.kept_rows import RowsSummary
 from actorlab.runtime.asked import DeviceName
 from actorlab.runtime.facts import Facts, trace_of
 from actorlab.runtime.history import History, StepHistory, history_of
+from actorlab.runtime.shown_values import argument_text, arguments_text, shortened
 
-__all__ = ["argument_text", "show_run"]
+__all__ = ["show_run"]
 
 ROOM: Final = 60
 """So many steps, or child runs, of one run are shown."""
-WIDE: Final = 60
-"""So many characters of a value are shown."""
 
 
 def show_run(reader: JournalReader, run: KeptRun, output: Path | None, *, as_json: bool) -> int:
@@ -39,7 +37,7 @@ def show_run(reader: JournalReader, run: KeptRun, output: Path | None, *, as_jso
         raise ConfigError(message)
     history = history_of(reader, run)
     if output is not None:
-        from actorlab.cli.run_picture import run_svg  # noqa: PLC0415 - for those who want it
+        from actorlab.runtime.run_picture import run_svg  # noqa: PLC0415 - for those who want it
 
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(run_svg(history, time.time()), encoding="utf-8")
@@ -188,29 +186,6 @@ def line(each: StepHistory | History, head: str, now: float) -> tuple[Text, str,
 
 
 # -- the rest
-
-
-def arguments_text(told: Mapping[str, Any]) -> str:
-    """Write the arguments of a run."""
-    args: Any = told.get("args") or ()
-    kwargs: Any = told.get("kwargs") or {}
-    if Unreadable in (type(args), type(kwargs)):
-        return f"{argument_text(args)} {argument_text(kwargs)}"
-    return ", ".join([*map(argument_text, args), *(f"{name}={argument_text(value)}" for name, value in kwargs.items())])
-
-
-def argument_text(value: Any) -> str:
-    """Write an argument; a device as its name."""
-    if isinstance(value, DeviceName):
-        return value.name + "".join(f".{step}" if how == "attribute" else f"[{step!r}]" for how, step in value.path)
-    if isinstance(value, Unreadable):
-        return (
-            f"{value.name.rpartition(':')[2]}({', '.join(f'{k}={argument_text(v)}' for k, v in value.fields.items())})"
-        )
-    if type(value) in (list, tuple) and any(isinstance(item, DeviceName) for item in value):
-        return f"[{', '.join(map(argument_text, value))}]"
-    text = " ".join(shortened(value).split())
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
 
 
 def source_text(file: str, source: Mapping[str, Any] | None) -> str:

@@ -12,10 +12,10 @@ from typing import Any, Final, cast
 
 import typer
 from rich.console import Console
-from rich.pretty import pretty_repr
 from rich.text import Text
 
 from actorlab.errors import ActorLabError
+from actorlab.runtime.shown_values import shortened
 
 __all__ = ["FAILED", "INTERRUPTED", "WRONG_USE", "in_words", "paragraphs", "result_text", "tell_error", "wrong_use"]
 
@@ -78,12 +78,3 @@ def result_text(value: Any) -> Text:
         lines.append(shortened(item), "cyan" if isinstance(item, Path) else "")
         lines.append("\n" if name != names[-1] else "")
     return lines
-
-
-def shortened(value: Any) -> str:
-    """Write a value, but not the thousand numbers in it."""
-    if isinstance(value, str | Path):
-        return str(value)
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"array of {' x '.join(map(str, value.shape)) or 'no axes'} {value.dtype}"
-    return pretty_repr(value, max_length=8, max_string=200, max_depth=4)

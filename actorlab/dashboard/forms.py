@@ -28,7 +28,7 @@ from actorlab.dashboard.form_kinds import (
     shown,
 )
 
-__all__ = ["Field", "Filled", "Fitting", "Form", "form_of", "no_devices"]
+__all__ = ["Field", "Filled", "Fitting", "Form", "blamed", "form_of", "no_devices"]
 
 Schema: TypeAlias = Mapping[str, Any]
 Fitting: TypeAlias = Callable[[str], Sequence[str]]
@@ -103,6 +103,18 @@ def form_of(schema: Schema, fitting: Fitting) -> Form:
         text = "an object with further parameters by name"
         fields.append(Field(name, Anything(dict, '{"name": value}'), "", help=text, spread=True))
     return Form(str(schema.get("title", "")), str(schema.get("description", "")), tuple(fields))
+
+
+def blamed(form: Form, message: str) -> dict[str, str]:
+    """Return by field what a refusal says of it: "sweep can't be started: points.1: a number is wanted; …"."""
+    names = {field.name for field in form.fields}
+    found: dict[str, str] = {}
+    for part in message.partition("can't be started: ")[2].split("; "):
+        place, _, said = part.partition(": ")
+        name = place.partition(".")[0]
+        if said and name in names:
+            found[name] = said if place == name else part
+    return found
 
 
 def no_devices(wanted: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from actorlab.encoding import Resolve, imported
 from actorlab.errors import JournalError
 from actorlab.journal.group import FIELDS, Mark, Written
 from actorlab.journal.inbox import Inbox, Request
@@ -174,11 +175,12 @@ class Journal:
         """Return how many items aren't written yet, or were lost to a trouble that lasts."""
         return self._writer.left
 
-    def reader(self) -> JournalReader:
-        """Open it for reading."""
+    def reader(self, *, resolve: Resolve = imported) -> JournalReader:
+        """Open it for reading; classes of values are found by `resolve`."""
         from actorlab.journal.reader import JournalReader  # noqa: PLC0415 - it brings SQLAlchemy
 
-        return JournalReader.open(self.where if self._kept.place.path is None else self._kept.place.path)
+        place = self._kept.place.path
+        return JournalReader.open(self.where if place is None else place, resolve=resolve)
 
     # -- requests of other processes
 

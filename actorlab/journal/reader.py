@@ -150,6 +150,8 @@ class JournalReader:
         state: str | Iterable[str] | None = None,
         name: str | None = None,
         since: float | None = None,
+        until: float | None = None,
+        text: str | None = None,
         parent: str | None = None,
         roots: bool = False,
         before: str | None = None,
@@ -158,8 +160,8 @@ class JournalReader:
     ) -> list[KeptRun]:
         """Return the runs that fit, the latest first: in some states, of a name, created since (seconds since 1970).
 
-        `before` is the id of a run: the list goes on with those that are older. A `brief` list leaves out what they are
-        about.
+        `text` stands in the id, the task, the error or the asker, in small or capital letters. `before` is the id of a
+        run: the list goes on with those that are older. A `brief` list leaves out what they are about.
 
         Raises:
             JournalError: there is no run `before`.
@@ -174,6 +176,11 @@ class JournalReader:
             asked = asked.where(table.c.name == name)
         if since is not None:
             asked = asked.where(table.c.created >= since)
+        if until is not None:
+            asked = asked.where(table.c.created < until)
+        if text:
+            places = (table.c.id, table.c.task, table.c.error, table.c.asker)
+            asked = asked.where(sa.or_(*[place.icontains(text, autoescape=True) for place in places]))
         if parent is not None:
             asked = asked.where(table.c.parent == parent)
         if roots:

@@ -19,6 +19,10 @@ INK: Final = "#1f2933"
 FAINT: Final = "#7b8794"
 GRID: Final = "#e4e7eb"
 NO_DEVICE: Final = "#9aa5b1"
+PAPER: Final = "white"
+NOW: Final = "#c2410c"
+TO_COME: Final = 0.45
+"""How much of its colour has a step that hasn't begun."""
 
 CHARACTER, ROW, BAR, MARGIN, WIDTH = 7.8, 26.0, 16.0, 20.0, 760.0  # pixels
 TITLE, AXIS, GAP, MARK = 30.0, 22.0, 18.0, 34.0
@@ -27,6 +31,8 @@ MOST_ROWS: Final = 100
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 """Seconds between two lines of the grid that read well."""
 LINES: Final = 8
+MOST_BARS: Final = 500
+"""Of more steps in a lane those are left out that stand in one another's place."""
 
 
 class Scale(NamedTuple):
@@ -52,18 +58,20 @@ def gantt_svg(rehearsal: Rehearsal) -> str:
     scale = Scale(left, WIDTH / end)
     colours = {use.device: COLOURS[place % len(COLOURS)] for place, use in enumerate(rehearsal.devices)}
     top = MARGIN + TITLE + AXIS
+    then = end if rehearsal.now is None else rehearsal.now
     lanes = top + ROW * len(entries) + (GAP if rehearsal.devices and entries else 0.0)
     bottom = lanes + ROW * len(rehearsal.devices)
     parts = [
         *heading(rehearsal),
         *grid(scale, end, top, bottom),
         *span(rehearsal, scale, top, bottom),
-        *(part for row, entry in enumerate(entries) for part in step(entry, top + row * ROW, scale, colours)),
+        *(part for row, entry in enumerate(entries) for part in step(entry, top + row * ROW, scale, colours, then)),
         *(
             part
             for row, use in enumerate(rehearsal.devices)
             for part in lane(use, rehearsal, lanes + row * ROW, scale, colours[use.device])
         ),
+        *present(rehearsal, scale, top, bottom),
         *legend(left, bottom + GAP),
     ]
     width, height = left + WIDTH + MARGIN + MARK, bottom + GAP + ROW
@@ -124,7 +132,16 @@ def span(rehearsal: Rehearsal, scale: Scale, top: float, bottom: float) -> Itera
     yield f'<line x1="{x:.1f}" y1="{top - 4:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="{INK}" stroke-width="1.2"/>'
 
 
-def step(entry: Entry, y: float, scale: Scale, colours: Mapping[str, str]) -> Iterator[str]:
+def present(rehearsal: Rehearsal, scale: Scale, top: float, bottom: float) -> Iterator[str]:
+    """Yield where what was done ends, and what is planned begins."""
+    if rehearsal.now is not None:
+        x = scale.x(rehearsal.now)
+        place = f'x1="{x:.1f}" y1="{top - 4:.1f}" x2="{x:.1f}" y2="{bottom + 4:.1f}"'
+        yield f'<line {place} stroke="{NOW}" stroke-width="2"/>'
+        yield f'<text x="{x + 5:.1f}" y="{bottom + 9:.1f}" fill="{NOW}" font-size="11">now</text>'
+
+
+def step(entry: Entry, y: float, scale: Scale, colours: Mapping[str, str], now: float) -> Iterator[str]:
     """Yield a step's name, the dotted line of its wait, and its bar with a stripe for each device."""
     x, width = scale.x(entry.begin), max(2.0, entry.seconds * scale.per_second)
     yield f"<g><title>{escape(told(entry))}</title>"
@@ -143,7 +160,7 @@ def step(entry: Entry, y: float, scale: Scale, colours: Mapping[str, str]) -> It
     for place, (colour, taken) in enumerate(uses):
         yield (
             f'<rect x="{x:.1f}" y="{y + 5 + place * high:.1f}" width="{width:.1f}" height="{high:.1f}" '
-            f'fill="{colour}" fill-opacity="{1 if taken else 0.25}"/>'
+            f'fill="{colour}" fill-opacity="{(1 if taken else 0.25) * (TO_COME if entry.begin > now else 1):g}"/>'
         )
     frame = f'stroke="{INK}" stroke-width="2"' if entry.critical else 'stroke="none"'
     yield f'<rect x="{x:.1f}" y="{y + 5:.1f}" width="{width:.1f}" height="{BAR}" fill="none" {frame}/>'
@@ -168,14 +185,19 @@ def lane(use: DeviceUse, rehearsal: Rehearsal, y: float, scale: Scale, colour: s
     middle = y + 13
     end = scale.x(rehearsal.makespan)
     yield f'<line x1="{scale.left:.1f}" y1="{middle:.1f}" x2="{end:.1f}" y2="{middle:.1f}" stroke="{GRID}"/>'
+    many = len(rehearsal.entries) > MOST_BARS
+    drawn = {True: 0.0, False: 0.0}
     for entry in rehearsal.entries:
         if use.device not in entry.devices + entry.shared:
             continue
         x, width = scale.x(entry.begin), max(1.0, entry.seconds * scale.per_second)
         taken = use.device in entry.devices
+        if many and x + width < drawn[taken] + 1:  # less than a pixel of it could be seen
+            continue
+        drawn[taken] = x + width
         yield (
             f'<rect x="{x:.1f}" y="{y + 8:.1f}" width="{width:.1f}" height="10" fill="{colour}" '
-            f'fill-opacity="{0.85 if taken else 0.25}" stroke="white" stroke-width="0.8">'
+            f'fill-opacity="{0.85 if taken else 0.25}" stroke="{PAPER}" stroke-width="0.8">'
             f"<title>{escape(entry.title)}</title></rect>"
         )
     yield f'<text x="{scale.left + WIDTH + 8:.1f}" y="{y + 17:.1f}" fill="{FAINT}" font-size="11">'

@@ -114,8 +114,12 @@ class Rehearsal:
     conflicts: tuple[Conflict, ...] = ()
     violations: tuple[Violation, ...] = ()
     unknown: tuple[str, ...] = ()
-    how: Literal["rehearsed", "simulated", "ran"] = "rehearsed"
-    """By known durations, on simulated devices, or in earnest, as `lab.rehearse.timeline` tells it."""
+    how: Literal["rehearsed", "simulated", "ran", "planned"] = "rehearsed"
+    """By known durations, on simulated devices, or in earnest, as `lab.rehearse.timeline` tells it.
+
+    What is "planned" has been done until `now`, and the rest is rehearsed.
+    """
+    now: float | None = None
     value: Any = field(default=None, compare=False)
     """What it returned, if it was simulated."""
     pairs: Callable[[], Iterable[tuple[str, str]]] = field(default=no_pairs, repr=False, compare=False)

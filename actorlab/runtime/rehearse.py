@@ -8,8 +8,8 @@ from actorlab.rehearsal.budget import Budget
 from actorlab.rehearsal.durations import Durations
 from actorlab.runtime.in_progress import look_at, remembered_in
 from actorlab.runtime.on_paper import PaperLab
-from actorlab.runtime.rehearsing import rehearse_on_paper, seconds_left
-from actorlab.runtime.run_timeline import timeline_of
+from actorlab.runtime.rehearsing import rehearse_on_paper, rest_of, seconds_left
+from actorlab.runtime.run_timeline import followed_by, timeline_of
 from actorlab.runtime.simulating import simulate_on_paper
 from actorlab.runtime.twin import Recipe
 from actorlab.scope import current
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.run import Run
 
-__all__ = ["Rehearse", "eta"]
+__all__ = ["Rehearse", "eta", "planned"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,3 +115,14 @@ def eta(run: Run[Any], durations: Durations | None = None) -> float | None:
     lab = run.supervisor.lab
     known = durations if durations is not None else remembered_in(lab)
     return seconds_left(paper_of(lab), run.supervisor, known, others_in(lab))
+
+
+def planned(run: Run[Any], durations: Durations | None = None) -> Rehearsal:
+    """Return what a run has done so far and, behind that, what is planned of the rest; times are as by `timeline`."""
+    done = timeline_of(run)
+    if run.done():
+        return done
+    lab = run.supervisor.lab
+    known = durations if durations is not None else remembered_in(lab)
+    rest = rest_of(paper_of(lab), run.supervisor, known, others_in(lab))
+    return done if rest is None else followed_by(done, rest)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
     from actorlab.runtime.work import Work
 
-__all__ = ["Rehearser", "rehearse_on_paper", "seconds_left"]
+__all__ = ["Rehearser", "rehearse_on_paper", "rest_of", "seconds_left"]
 
 S = RunState
 
@@ -60,6 +60,18 @@ def seconds_left(lab: PaperLab, target: RunActor, durations: Durations, others: 
         return None
     stage.go_on_until_end(virtual)
     return stage.clock.now if virtual.ended and not performer.guesses_in(virtual) else None
+
+
+def rest_of(lab: PaperLab, target: RunActor, durations: Durations, others: Sequence[InProgress]) -> Rehearsal | None:
+    """Rehearse what is left of a run that is in progress, from now on; None: it has just ended."""
+    performer = Rehearser(lab, durations)
+    stage = VirtualLab(performer, lab.limits)
+    performer.enter_others(stage, others)
+    virtual = performer.entered.get(target.id)
+    if virtual is None:
+        return None
+    stage.go_on_until_end(virtual)
+    return performer.result(stage, virtual, target)
 
 
 class Guess(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from actorlab.core.run_state import RunState
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from actorlab.runtime.run import Run
     from actorlab.runtime.steps import StepView
 
-__all__ = ["timeline_of"]
+__all__ = ["followed_by", "timeline_of"]
 
 
 def timeline_of(run: Run[Any]) -> Rehearsal:
@@ -78,3 +79,21 @@ def uses_of(entries: list[Entry], end: float) -> tuple[DeviceUse, ...]:
             spans.setdefault(device, []).append((entry.begin, entry.end))
     busy = {device: covered(its) for device, its in sorted(spans.items())}
     return tuple([DeviceUse(device, seconds, 0.0, seconds / end if end else 0.0) for device, seconds in busy.items()])
+
+
+def followed_by(done: Rehearsal, rest: Rehearsal) -> Rehearsal:
+    """Return what a run has done, with what is planned of its rest from now on: steps under way go on until then."""
+    now = done.makespan
+    coming = {(entry.run, entry.step): entry for entry in rest.entries if entry.end > 0}
+    so_far = [
+        entry if (more := coming.pop((entry.run, entry.step), None)) is None else entry._replace(end=now + more.end)
+        for entry in done.entries
+    ]
+    later = [entry._replace(begin=now + entry.begin, end=now + entry.end) for entry in coming.values()]
+    entries = (*so_far, *later)
+    end = now + rest.makespan
+    interval = (now + rest.interval[0], now + rest.interval[1])
+    return replace(
+        done, entries=entries, makespan=end, interval=interval, devices=uses_of(list(entries), end),
+        unknown=rest.unknown, conflicts=rest.conflicts, how="planned", now=now,
+    )  # fmt: skip

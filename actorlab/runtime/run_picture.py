@@ -11,7 +11,7 @@ from actorlab.rehearsal.gantt_svg import gantt_svg
 from actorlab.rehearsal.rehearsal import DeviceUse, Entry, Rehearsal
 from actorlab.runtime.history import History, StepHistory
 
-__all__ = ["run_svg"]
+__all__ = ["run_svg", "timeline_of_history"]
 
 
 class Done(NamedTuple):
@@ -25,6 +25,11 @@ class Done(NamedTuple):
 
 def run_svg(history: History, now: float) -> str:
     """Return the picture; what goes on still goes up to `now` (seconds since 1970)."""
+    return gantt_svg(timeline_of_history(history, now))
+
+
+def timeline_of_history(history: History, now: float) -> Rehearsal:
+    """Tell a run of a journal as a rehearsal tells one to come; what goes on still goes up to `now`."""
     over = history.run.ended or (now if not history.run.terminal else None)
     done = sorted(steps_of(history, history.run.id, over), key=lambda each: each.began)
     begin = min([each.began for each in done], default=history.run.started or history.run.created)
@@ -35,11 +40,9 @@ def run_svg(history: History, now: float) -> str:
     devices = tuple(uses_of(entries, end - begin))
     state = RunState(history.run.state)
     name = history.run.id if state is RunState.SUCCEEDED else f"{history.run.id} {state}"
-    return gantt_svg(
-        Rehearsal(
-            name=name, makespan=end - begin, interval=(end - begin, end - begin), begins=0.0, state=state,
-            reason=history.reason, entries=entries, critical_path=(), devices=devices,
-        )
+    return Rehearsal(
+        name=name, makespan=end - begin, interval=(end - begin, end - begin), begins=0.0, state=state,
+        reason=history.reason, entries=entries, critical_path=(), devices=devices,
     )  # fmt: skip
 
 
