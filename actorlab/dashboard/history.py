@@ -14,6 +14,7 @@ from actorlab.dashboard.run_look import SIGNS, TONES, state_words
 from actorlab.dashboard.run_style import add_style
 from actorlab.dashboard.run_tree import link_to_run
 from actorlab.dashboard.widgets import button, heading
+from actorlab.errors import ActorLabError
 from actorlab.rehearsal.words import in_words
 from actorlab.runtime.history import only_ours
 
@@ -49,7 +50,7 @@ def wish_of(*, text: str, state: str, since: str, until: str, with_parts: bool, 
 
     """
     return Wish(
-        text.strip(),
+        text.strip()[:LONGEST],
         None if state == ANY else state,
         day_of(since),
         None if (last := day_of(until)) is None else last + DAY,
@@ -136,7 +137,11 @@ class HistoryPanel:
             self._wrong.text = str(error)
             return
         self._wrong.text = ""
-        runs = await self._page.look(found_in, self._page.lab, wish)
+        try:
+            runs = await self._page.look(found_in, self._page.lab, wish)
+        except ActorLabError as error:
+            self._wrong.text = str(error)
+            return
         shown = runs[:PAGE]
         self._box.clear()
         with self._box:

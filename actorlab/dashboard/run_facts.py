@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.core.run_state import RunState
+from actorlab.dashboard.log_lines import Line, line_of
 from actorlab.dashboard.run_look import RunLook, StepLook
 from actorlab.dashboard.run_looking import look_at_run
 from actorlab.encoding import decode
@@ -56,6 +57,7 @@ class Told(NamedTuple):
     result: str | None = None
     parameters: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
     rows: int = 0
+    log: tuple[Line, ...] = ()
 
 
 class LiveRun:
@@ -87,7 +89,7 @@ class LiveRun:
         )
         return Told(
             look, tuple(run.steps.states), tuple([fact for fact in facts if fact[1]]), failures, result,
-            run.parameters, rows_there(run),
+            run.parameters, rows_there(run), tuple([line for event in run.log if (line := line_of(event)) is not None]),
         )  # fmt: skip
 
     def _seconds_left(self, look: RunLook) -> float | None:

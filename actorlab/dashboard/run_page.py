@@ -134,7 +134,7 @@ class RunPage:
         self._parts.set_visibility(look.has_parts)
         self._tree.show(parts_of(look, self._opened))
         self._data.set_visibility(told.rows > 0)
-        self._show_log()
+        self._show_log(told)
 
     def _show_buttons(self, told: Told) -> None:
         acting = Acting(self._page)
@@ -168,13 +168,14 @@ class RunPage:
                     with ui.expansion("Traceback").props("dense"):
                         ui.label(failure.traceback).classes("traceback mono")
 
-    def _show_log(self) -> None:
-        mine, inside = self._source.id, f"{self._source.id}/"
-        lines = [line for line in self._page.newsroom.lines if line.subject == mine or line.subject.startswith(inside)]
+    def _show_log(self, told: Told) -> None:
+        inside = f"{self._source.id}/"
+        lines = {*told.log, *[line for line in self._page.newsroom.lines if f"{line.subject}/".startswith(inside)]}
+        newest = sorted(lines)[-LINES:]
         self._log.set_visibility(bool(lines))
-        if lines[-LINES:] == self._lines:
+        if newest == self._lines:
             return
-        self._lines = lines[-LINES:]
+        self._lines = newest
         self._log_box.clear()
         with self._log_box:
             for line in reversed(self._lines):

@@ -10,6 +10,7 @@ from nicegui import ui
 from actorlab.dashboard.run_graph import MOST_BOXES, coloured_gantt, coloured_graph, counted, mosaic
 from actorlab.dashboard.run_look import SIGNS, TONES, state_words
 from actorlab.dashboard.widgets import heading
+from actorlab.errors import MailboxFull
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,14 @@ class RunPictures:
         over = told.look.state.terminal
         if told.look.began is None or (self._over and over) or (now < self._next and not over):
             return
-        self._over = over
-        timeline = await self._page.look(self._source.timeline)
+        try:
+            timeline = await self._page.desk.reckon(self._source.timeline)
+        except MailboxFull:  # others have something reckoned
+            self._next = now + TURN
+            return
         self._gantt.content = await self._page.look(coloured_gantt, timeline)
         self._title.text = "What was done, and what is planned" if timeline.now is not None else "What was done"
         self._unknown.text = "; ".join(timeline.unknown)
         self._unknown.set_visibility(bool(timeline.unknown))
+        self._over = over
         self._next = now + max(TURN, SHARE * (time.monotonic() - now))

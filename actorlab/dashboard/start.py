@@ -17,6 +17,7 @@ from actorlab.dashboard.run_tree import link_to_run
 from actorlab.dashboard.widgets import button, heading
 from actorlab.errors import ActorLabError
 from actorlab.rehearsal.words import in_words
+from actorlab.server.rehearsal_routes import SECONDS, STEPS
 
 if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext
@@ -125,7 +126,7 @@ class StartForm:
         if values is None:
             return
         try:
-            found, picture = await self._page.look(rehearsed, self._page.lab, self._name, values)
+            found, picture = await self._page.desk.reckon(rehearsed, self._page.lab, self._name, values)
         except ActorLabError as error:
             self._refused(error)
             return
@@ -149,7 +150,7 @@ class StartForm:
 def rehearsed(lab: Lab, name: str, values: dict[str, Any]) -> tuple[Rehearsal, str]:
     """Rehearse a task by its name; for a thread."""
     task, args, kwargs = lab.catalogue.call(name, (), values)
-    found = lab.rehearse(task, *args, **kwargs)
+    found = lab.rehearse.using(steps=STEPS, seconds=SECONDS)(task, *args, **kwargs)
     return found, coloured_gantt(found)
 
 
