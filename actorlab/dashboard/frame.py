@@ -54,13 +54,13 @@ def show_tabs(page: PageContext, panels: Iterable[Panel]) -> None:
 
 def show_who(page: PageContext) -> None:
     """Show who is there, the switch between light and dark, and the way out."""
-    if page.desk.asks_who:
+    if page.desk.tokens is not None:
         ui.label(f"{page.who.name} · {page.who.role}").classes("who muted")
     theme = ui.button(icon="contrast", color=None).props(
         'flat round dense aria-label="Light, dark, or as the system has it"'
     )
     theme.classes("top-button").on("click", js_handler="() => actorlabTheme.next()")
-    if page.desk.asks_who:
+    if page.desk.tokens is not None:
         with ui.element("form").props(f'method="post" action="{LOGOUT}"'):
             leave = ui.button(icon="logout", color=None).props('flat round dense type="submit" aria-label="Log out"')
             leave.classes("top-button").tooltip("Log out")

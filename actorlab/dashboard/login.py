@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from actorlab.dashboard.sessions import COOKIE, LONGEST
+from actorlab.server.refusing import Refused
+from actorlab.server.tokens import digest_of
 
 if TYPE_CHECKING:
     from actorlab.dashboard.sessions import Sessions
@@ -29,23 +31,35 @@ log = logging.getLogger("actorlab.dashboard")
 
 async def logged_in(request: Request, desk: Desk, sessions: Sessions) -> Response:
     """Show the login page, or take the token that was typed there."""
-    if not desk.asks_who:
+    tokens = desk.tokens
+    if tokens is None:
         return RedirectResponse("/", 303)
     if request.method == "GET":
         return login_page(desk.lab.name)
     if request.method != "POST":
         return PlainTextResponse("the login page takes GET and POST", 405)
-    who = desk.whose(await token_in(request))
+    token = await token_in(request)
+    digest = digest_of(token)
+    who = tokens.who_has(digest)
     if who is None:
-        log.warning("a login was refused: the token isn't known")
-        return login_page(desk.lab.name, "This token isn't known here.")
+        return refused(request, desk, token)
     log.info("%s has logged in as %s", who.name, who.role)
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
-        COOKIE, sessions.begin(who), max_age=int(LONGEST), httponly=True, samesite="strict",
-        secure=request.url.scheme == "https",
+        COOKIE, sessions.begin(who, lambda: tokens.who_has(digest)), max_age=int(LONGEST), httponly=True,
+        samesite="strict", secure=request.url.scheme == "https",
     )  # fmt: skip
     return answer
+
+
+def refused(request: Request, desk: Desk, token: str) -> Response:
+    """Let nobody in; who guesses has to wait."""
+    try:
+        desk.refuse_guesses(request, token)
+    except Refused as guesses:
+        return login_page(desk.lab.name, str(guesses.error), guesses.status)
+    log.warning("a login was refused: the token isn't known")
+    return login_page(desk.lab.name, "This token isn't known here.", 401)
 
 
 def logged_out(request: Request, sessions: Sessions) -> Response:
@@ -71,8 +85,8 @@ async def token_in(request: Request) -> str:
         return ""
 
 
-def login_page(lab: str, error: str = "") -> Response:
+def login_page(lab: str, error: str = "", status: int = 200) -> Response:
     """Write the login page."""
     page = Template((Path(__file__).parent / "login.html").read_text(encoding="utf-8"))
     shown = f'<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
-    return HTMLResponse(page.substitute(lab=html.escape(lab), error=shown), 401 if error else 200)
+    return HTMLResponse(page.substitute(lab=html.escape(lab), error=shown), status)

@@ -19,7 +19,7 @@ from actorlab.dashboard.news import Newsroom
 from actorlab.dashboard.page import PageContext
 from actorlab.dashboard.panels import PANELS, Panel
 from actorlab.dashboard.sessions import Session, Sessions
-from actorlab.errors import ConfigError, text_of
+from actorlab.errors import ConfigError, NotAllowed, text_of
 from actorlab.server.desk import ANYBODY
 from actorlab.server.refusing import Refused
 
@@ -149,7 +149,7 @@ class Dashboard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a page, a file or a connection, unless whoever asks may not have it."""
         connection = HTTPConnection(scope)
-        session = self._sessions.of(connection) if self.desk.asks_who else self._anybody
+        session = self._anybody if self.desk.tokens is None else self._sessions.of(connection)
         refused = self._refusal(connection, session)
         if scope["type"] == "websocket":
             if refused is not None:
@@ -168,6 +168,7 @@ class Dashboard:
         """Say why somebody gets nothing, or send him to the login page."""
         try:
             self.desk.refuse_strange_pages(connection)
+            refuse_other_pages(connection)
         except Refused as refused:
             log.warning("%r: %s", connection.scope["path"], text_of(refused.error))
             return PlainTextResponse(text_of(refused.error), refused.status)
@@ -189,6 +190,14 @@ class Dashboard:
                 return logged_out(request, self._sessions)
             case _:
                 return None
+
+
+def refuse_other_pages(connection: HTTPConnection) -> None:
+    """Refuse other sites, also those whose pages may use the REST routes: they are no pages of the dashboard."""
+    origin = connection.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != connection.headers.get("host"):
+        message = f"pages of {origin} are none of this dashboard's"
+        raise Refused(403, NotAllowed(message))
 
 
 def is_ours(path: str) -> bool:

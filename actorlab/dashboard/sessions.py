@@ -12,6 +12,8 @@ from actorlab.errors import NotAllowed
 from actorlab.server.tokens import Who
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import HTTPConnection
 
     from actorlab.server.tokens import Role
@@ -28,20 +30,21 @@ log = logging.getLogger("actorlab.dashboard")
 
 
 class Session:
-    """Somebody at a browser; it is over when he logs out, or after some hours."""
+    """Somebody at a browser; it is over when he logs out, his token is revoked, or after some hours."""
 
-    def __init__(self, who: Who, until: float) -> None:
+    def __init__(self, who: Who, until: float, still: Callable[[], Who | None] | None = None) -> None:
         self.who = who
-        self.until = until
+        self._until = until
+        self._still = still
 
     @property
     def over(self) -> bool:
         """Tell whether it counts no more."""
-        return time.monotonic() > self.until
+        return time.monotonic() > self._until or (self._still is not None and self._still() != self.who)
 
     def end(self) -> None:
         """Let it count no more."""
-        self.until = 0.0
+        self._until = 0.0
 
     def check(self, role: Role, what: str) -> None:
         """Refuse what only others may do, or whose login is over.
@@ -65,14 +68,14 @@ class Sessions:
     def __init__(self) -> None:
         self._known: dict[str, Session] = {}
 
-    def begin(self, who: Who) -> str:
-        """Remember somebody, and return what his browser is to keep."""
+    def begin(self, who: Who, still: Callable[[], Who | None]) -> str:
+        """Remember somebody for as long as he is `still` the same, and return what his browser is to keep."""
         for key in [key for key, session in self._known.items() if session.over]:
             del self._known[key]
         while len(self._known) >= MOST:
             self._known.pop(next(iter(self._known))).end()
         key = secrets.token_urlsafe(32)
-        self._known[key] = Session(who, time.monotonic() + LONGEST)
+        self._known[key] = Session(who, time.monotonic() + LONGEST, still)
         return key
 
     def of(self, connection: HTTPConnection) -> Session | None:

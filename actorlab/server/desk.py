@@ -128,7 +128,7 @@ class Desk:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         who = self._tokens.who(token.strip()) if scheme.lower() == "bearer" else None
         if who is None:
-            self._refuse_guesses(request, token)
+            self.refuse_guesses(request, token)
             why = "this token isn't known" if token else "say who asks, by the header: Authorization: Bearer TOKEN"
             raise Refused(401, NotAllowed(why))
         return who
@@ -142,7 +142,12 @@ class Desk:
         """Return whose token it is, or None; without tokens everybody may do everything."""
         return ANYBODY if self._tokens is None else self._tokens.who(token)
 
-    def _refuse_guesses(self, request: HTTPConnection, token: str) -> None:
+    @property
+    def tokens(self) -> Tokens | None:
+        """Return the tokens by which people say who they are; None: they needn't."""
+        return self._tokens
+
+    def refuse_guesses(self, request: HTTPConnection, token: str) -> None:
         """Refuse somebody who guesses tokens, and log it no more; a right one is let in all the same."""
         wait = self._guesses.failed(peer_of(request), time.monotonic()) if token else None
         if wait is not None:

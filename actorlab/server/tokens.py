@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 from actorlab.errors import ConfigError
 from actorlab.locking import only_one
 
-__all__ = ["ROLES", "Role", "Tokens", "Who", "create_token", "list_tokens", "revoke_token"]
+__all__ = ["ROLES", "Role", "Tokens", "Who", "create_token", "digest_of", "list_tokens", "revoke_token"]
 
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 """A viewer looks, an operator also acts, an admin also sees tracebacks."""
@@ -56,7 +56,10 @@ class Tokens:
 
     def who(self, token: str) -> Who | None:
         """Return whose token it is, or None; that takes as long whoever it is."""
-        digest = digest_of(token)
+        return self.who_has(digest_of(token))
+
+    def who_has(self, digest: str) -> Who | None:
+        """Return whose token has this digest, or None if there is none, or none any more."""
         found = None
         for known, who in self._known.items():
             if hmac.compare_digest(known, digest):
@@ -73,13 +76,13 @@ class TokensOfFile(Tokens):
         self._state = state_of(path)
         self._known = known_in(path)
 
-    def who(self, token: str) -> Who | None:
-        """Return whose token it is, or None."""
+    def who_has(self, digest: str) -> Who | None:
+        """Return whose token has this digest, or None."""
         state = state_of(self._path)
         if state != self._state:
             self._state = state
             self._read_again()
-        return super().who(token)
+        return super().who_has(digest)
 
     def _read_again(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, expect
 from actorlab.dashboard.sessions import COOKIE, Session
 from actorlab.errors import NotAllowed
 from actorlab.server import Role
-from actorlab.server.tokens import Who
+from actorlab.server.tokens import Who, revoke_token
 from tests.dashboard.conftest import Served
 
 Look = Callable[..., Page]
@@ -144,6 +145,24 @@ def test_a_session_ends_by_itself() -> None:
     assert session.over
     with pytest.raises(NotAllowed, match="log in again"):
         session.check("viewer", "look")
+
+
+def test_who_is_revoked_is_out_at_once(guarded: Served, look: Look, tmp_path: Path) -> None:
+    page = log_in(look, guarded, "operator")
+    page.get_by_role("button", name="Emergency stop").click()
+    revoke_token(tmp_path / "tokens.json", "operator-ada")
+    page.get_by_role("button", name="Stop everything").click()
+    expect(page.get_by_text("log in again")).to_be_visible()
+    assert guarded.lab.stopped is None
+    assert httpx.get(guarded.url, cookies={COOKIE: key_of(page)}).status_code == 303
+
+
+def test_who_guesses_tokens_has_to_wait(guarded: Served) -> None:
+    answers = [httpx.post(f"{guarded.url}/dashboard/login", data={"token": f"guess {n}"}) for n in range(40)]
+    assert answers[0].status_code == 401
+    assert answers[-1].status_code == 429
+    right = httpx.post(f"{guarded.url}/dashboard/login", data={"token": guarded.tokens["viewer"]})
+    assert right.status_code == 303
 
 
 def test_a_page_of_another_site_can_log_nobody_in_or_out(guarded: Served) -> None:
