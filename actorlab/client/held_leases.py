@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from actorlab.client.connection import Connection
 
-__all__ = ["Held", "headers_for", "held"]
+__all__ = ["HEADER", "Held", "headers_for", "held", "holder_of"]
 
 
 class Held(Protocol):
@@ -23,6 +23,8 @@ class Held(Protocol):
         ...
 
 
+HEADER: Final = "Actorlab-Lease"
+"""The header that carries the key of a lease."""
 held: Final[ContextVar[tuple[Held, ...]]] = ContextVar("actorlab_client_leases", default=())
 """The leases, the innermost last."""
 
@@ -37,5 +39,10 @@ def headers_for(connection: Connection, device: str | None = None) -> dict[str, 
     mine = [lease for lease in held.get() if lease.connection is connection]
     if not mine:
         return None
-    holding = [lease for lease in mine if device in lease.devices]
-    return (holding or mine)[-1].headers
+    return (holder_of(connection, device) or mine[-1]).headers
+
+
+def holder_of(connection: Connection, device: str | None) -> Held | None:
+    """Return the innermost lease that holds a device."""
+    holding = [lease for lease in held.get() if lease.connection is connection and device in lease.devices]
+    return holding[-1] if holding else None

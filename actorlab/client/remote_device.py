@@ -105,7 +105,7 @@ class RemoteDevice:
 
     def _stream(self, name: str) -> Callable[..., RemoteStream]:
         def listen(*args: Any, **kwargs: Any) -> RemoteStream:
-            return RemoteStream(self._connection, self._name, name, args, kwargs)
+            return RemoteStream(self._connection, self._name, name, args, kwargs, lease=self._lease)
 
         listen.__name__ = listen.__qualname__ = name
         listen.__doc__ = self._members[name].get("doc")

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from actorlab.client.connection import path_of
-from actorlab.client.held_leases import Held, headers_for, held
+from actorlab.client.held_leases import HEADER, Held, headers_for, held
 from actorlab.client.remote_device import RemoteDevice
 from actorlab.errors import ActorLabError, CallTimeout, LeaseLost, MailboxFull, ServerUnavailable, text_of
 
@@ -77,7 +77,7 @@ class RemoteLease:
     def headers(self) -> dict[str, str]:
         """Return what a request in the name of this lease says. Raise `LeaseLost` if it is lost."""
         self.check()
-        return {"Actorlab-Lease": self._key}
+        return {HEADER: self._key}
 
     @overload
     def device(self, name: str) -> RemoteDevice: ...
@@ -157,7 +157,7 @@ class RemoteLease:
             patience = max(beat, self._until - sent)  # a slow answer that comes in time is one
             try:
                 self.connection.ask(
-                    "POST", path_of("leases", self.id, "renew"), headers={"Actorlab-Lease": self._key},
+                    "POST", path_of("leases", self.id, "renew"), headers={HEADER: self._key},
                     timeout=min(patience, self.connection.timeout),
                 )  # fmt: skip
             except NOT_REACHED as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from weakref import WeakSet
 
 from actorlab.client.connection import error_in
+from actorlab.client.held_leases import HEADER, holder_of
 from actorlab.encoding import decode, encode, loaded
 from actorlab.errors import ServerUnavailable
 from actorlab.streams import Item, checked_buffer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from actorlab.client.connection import Connection
+    from actorlab.client.held_leases import Held
     from actorlab.client.live_connection import LiveConnection
 
 __all__ = ["RemoteStream"]
@@ -42,22 +44,26 @@ class RemoteStream:
     """
 
     def __init__(
-        self, connection: Connection, device: str, stream: str, args: Any, kwargs: Any, buffer: int = BUFFER
-    ) -> None:
+        self, connection: Connection, device: str, stream: str, args: Any, kwargs: Any, buffer: int = BUFFER,
+        lease: Held | None = None,
+    ) -> None:  # fmt: skip
         self._connection = connection
+        self._lease = lease
         self._asked = (device, stream, args, kwargs)
         self._buffer = checked_buffer(buffer)
         self._hearing: WeakSet[Hearing] = WeakSet()
 
     def buffered(self, items: int) -> RemoteStream:
         """Return the same stream with a buffer of so many items, at most 1000."""
-        return RemoteStream(self._connection, *self._asked, items)
+        return RemoteStream(self._connection, *self._asked, items, self._lease)
 
     def __iter__(self) -> Iterator[Item[Any]]:
         device, stream, args, kwargs = self._asked
+        lease = self._lease or holder_of(self._connection, device)
         asked = {
             "id": 0, "subscribe": "stream", "device": device, "stream": stream, "buffer": self._buffer,
             "args": encode(list(args), "args"), "kwargs": encode(dict(kwargs), "kwargs"),
+            **({} if lease is None else {"lease": lease.headers[HEADER]}),
         }  # fmt: skip
         hearing = Hearing(self._connection, json.dumps(asked))
         self._hearing.add(hearing)

@@ -50,6 +50,8 @@ class StreamAsked(Subscription):
     args: list[Any] = Field(default_factory=list)
     kwargs: dict[str, Any] = Field(default_factory=dict)
     buffer: Annotated[int, Field(ge=1, le=1000)] = 16
+    lease: Name | None = None
+    """The key of a lease, in whose name it is listened to."""
 
 
 class LogAsked(Subscription):

@@ -15,6 +15,7 @@ from actorlab.server.stream_items import item_json
 from actorlab.server.telling import failure, given
 
 if TYPE_CHECKING:
+    from actorlab.server.client_leases import ClientLease
     from actorlab.server.desk import Desk
     from actorlab.server.relays import Form, Relay
     from actorlab.server.stream_items import Sent
@@ -42,9 +43,12 @@ class Hearing:
         self.left = False
 
     async def begin(
-        self, who: Who, device: str, stream: str, args: list[Any], kwargs: dict[str, Any], form: Form
-    ) -> None:
+        self, who: Who, device: str, stream: str, args: list[Any], kwargs: dict[str, Any], form: Form,
+        lease: ClientLease | None = None,
+    ) -> None:  # fmt: skip
         """Begin to listen; who may command devices also starts the stream, others hear it if it runs.
+
+        In the name of a lease that holds the device, it is the lease's, and ends with it.
 
         Raises:
             Refused: there is no such stream, or the arguments don't fit.
@@ -53,9 +57,10 @@ class Hearing:
         """
         self._origin = f"device {device}"
         await self._desk.offers(device, stream, "stream")
-        source = Source(device, stream, json.dumps([args, kwargs], sort_keys=True), who.may("operator"), form)
+        held = "" if lease is None else lease.lease.id
+        source = Source(device, stream, json.dumps([args, kwargs], sort_keys=True), who.may("operator"), form, held)
         try:
-            await self._desk.look(self._desk.relays.join, self, source, given(args), given(kwargs))
+            await self._desk.look(self._desk.relays.join, self, source, given(args), given(kwargs), lease)
         except BaseException:
             self.leave()
             raise

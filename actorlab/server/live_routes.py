@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Response, WebSocket
 
+from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
 from actorlab.server.event_stream import EventStream
@@ -89,10 +90,11 @@ def stream_routes(desk: Desk) -> APIRouter:
         arguments: Arguments = "{}",
         buffer: Buffer = BUFFER,
         site: Site = "",
+        key: LeaseKey = None,
     ) -> EventStream:
         """Send the items of a device's stream as server-sent events; those who may only look hear one that runs."""
-        hearing = Hearing(desk, buffer)
-        await hearing.begin(who, name, stream, [], named_arguments(arguments, site), "json")
+        hearing, lease = Hearing(desk, buffer), desk.leases.used(key, who)
+        await hearing.begin(who, name, stream, [], named_arguments(arguments, site), "json", lease)
         return EventStream(hearing.text, hearing.leave)
 
     @routes.websocket("/live")

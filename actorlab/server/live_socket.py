@@ -164,7 +164,8 @@ class LiveSocket:
         which = json.dumps(asked.id)
         hearing = Hearing(self._desk, asked.buffer)
         try:
-            await hearing.begin(self._who, asked.device, asked.stream, asked.args, asked.kwargs, "binary")
+            lease = self._desk.leases.used(asked.lease, self._who)
+            await hearing.begin(self._who, asked.device, asked.stream, asked.args, asked.kwargs, "binary", lease)
             await self._say({"id": asked.id, "begun": True})
             while True:
                 try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 
 from actorlab.errors import ServerUnavailable
 from actorlab.server.channel import Channel
+from actorlab.server.client_leases import within
 from actorlab.server.refusing import Refused
 from actorlab.server.stream_items import Sent, as_binary, as_json
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actorlab.runtime.lab import Lab
+    from actorlab.server.client_leases import ClientLease
     from actorlab.streams import Item, Stream
 
 __all__ = ["MOST", "Form", "Relay", "Relays", "Source"]
@@ -48,6 +50,8 @@ class Source(NamedTuple):
     arguments: str
     starts: bool
     form: Form
+    lease: str = ""
+    """The lease in whose name it is listened to, if that is one's."""
 
 
 class Relay:
@@ -104,7 +108,9 @@ class Relays:
         found = [relay for relay in list(self._relays.values()) if relay.source[:2] == (device, stream)]
         return max((relay.channel.end_place for relay in found), default=0)
 
-    def join(self, client: Client, source: Source, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def join(
+        self, client: Client, source: Source, args: list[Any], kwargs: dict[str, Any], lease: ClientLease | None = None
+    ) -> None:
         """Let one more listen, and begin the stream if it isn't heard yet; in a thread that may wait.
 
         Raises:
@@ -118,7 +124,8 @@ class Relays:
             if relay is None or not begun:
                 self._relays.pop(source, None)
                 self._check_room()
-                relay = self._relays[source] = Relay(source, stream_of(self._lab, source, args, kwargs))
+                with within(lease):
+                    relay = self._relays[source] = Relay(source, stream_of(self._lab, source, args, kwargs))
             relay.clients.add(client)
             client.place = relay.channel.end_place if begun else 0
             client.lost_before = relay.lost if begun else 0

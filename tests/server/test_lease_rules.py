@@ -12,7 +12,18 @@ from typing import Any
 import httpx
 import pytest
 
-from actorlab import Client, DeviceBusy, Lab, LeaseLost, NotAllowed, ServerUnavailable, Shared, sleep, task
+from actorlab import (
+    Client,
+    DeviceBusy,
+    Lab,
+    LeaseLost,
+    NotAllowed,
+    ServerUnavailable,
+    Shared,
+    sleep,
+    stream,
+    task,
+)
 from actorlab.errors import text_of
 from actorlab.server import Role, Server, Tokens, create_token
 from tests.server.lease_programs import Instrument
@@ -34,6 +45,15 @@ class Gated(Instrument):
     def __init__(self, gates: Gates) -> None:
         super().__init__()
         self._gates = gates
+
+    @stream
+    def frames(self) -> Iterator[int]:
+        """Yield pictures."""
+        self.log.append("started")
+        try:
+            yield from range(10**9)
+        finally:
+            self.log.append("stopped")
 
     def stay(self) -> None:
         """Stay."""
@@ -223,6 +243,20 @@ def test_other_threads_of_the_program_use_the_lease_only_by_its_own_devices(clie
     with pytest.raises(LeaseLost):
         ours.use("too late")
     assert client.device("laser").done() == ["mine"]
+
+
+def test_a_stream_that_a_lease_has_started_ends_with_it(client: Client) -> None:
+    camera: Any = client.device("laser")
+    with client.lease("laser"), Client(url(client)) as other:
+        with pytest.raises(DeviceBusy):
+            next(iter(other.device("laser").frames()))
+        seen = iter(camera.frames())
+        assert next(seen).value >= 0
+        other_one = iter(other.device("laser").frames())
+        assert next(other_one).value >= 0, "one that runs is heard by others as well"
+    assert camera.done() == ["started", "stopped"]
+    with pytest.raises(LeaseLost, match="given back"):
+        list(seen)
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_call_stops_nothing(client: Client, gates: Gates) -> None:
