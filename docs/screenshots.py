@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from actorlab.cli.ordering import order
 from actorlab.config import ConfiguredLab
@@ -20,35 +20,39 @@ COURSE: Final = 15.0
 """So many seconds after the first time the live values have a course: the oven cools."""
 SEEN: Final = 6.0
 """So many seconds after its begin much goes on in the experiment."""
-SIZES: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
-    "dashboard_light": (1280, 860, "light"),
-    "dashboard_dark": (1280, 860, "dark"),
-}
+RUN: Final = "characterise%232"
 
 
 def main() -> None:
     """Run the experiment, and look at it."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     ordered = order(f"{PROGRAM}", None, [])
     with ConfiguredLab(ordered.config) as lab, sync_playwright() as playwright:
         for name in ordered.binding.devices:
             lab.add_configured(name)
         args, kwargs = ordered.binding.resolved(lab.device)
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         with Server(lab, port=0, dashboard=True) as server:
-            pages = {
-                name: browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                for name, (width, height, scheme) in SIZES.items()
-            }
-            for page in pages.values():
-                page.goto(server.url)
+            devices = browser.new_page(viewport={"width": 1280, "height": 880}, color_scheme="light")
+            devices.goto(server.url)
+            watch_oven(devices)
             lab.start(ordered.task, *args, **kwargs).result()
             time.sleep(COURSE)
             lab.start(ordered.task, *args, **kwargs)
             time.sleep(SEEN)
-            for name, page in pages.items():
-                page.screenshot(path=DOCS / f"{name}.png")
+            devices.screenshot(path=DOCS / "dashboard_light.png")
+            run = browser.new_page(viewport={"width": 1280, "height": 1230}, color_scheme="dark")
+            run.goto(f"{server.url}/dashboard/runs?run={RUN}")
+            run.get_by_text("planned:").wait_for()
+            run.screenshot(path=DOCS / "dashboard_dark.png")
         browser.close()
+
+
+def watch_oven(page: Page) -> None:
+    """Have its temperature read also while it heats."""
+    oven = page.locator("article").filter(has=page.get_by_role("heading", name="oven"))
+    oven.get_by_text("Choose live values").click()
+    oven.get_by_text("also while a task uses it").click()
+    oven.get_by_text("Choose live values").click()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class DeviceCard:
         self._doing.show(f"{status.in_progress}{retry}")
         self._busy.show(f"{100 * status.busy:.0f} %, {status.calls_per_second:.1f} calls/s")
         self._error.show(status.last_error)
-        self._values.refresh()
+        self._values.refresh(status)
         if self._lives is not None:
             self._lives.refresh(status)
         if self._trace is not None:

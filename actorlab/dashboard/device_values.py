@@ -12,6 +12,8 @@ from actorlab.dashboard.sparkline import sparkline
 
 if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext
+    from actorlab.dashboard.sampling import Series
+    from actorlab.runtime.status import DeviceStatus
 
 __all__ = ["DeviceValues"]
 
@@ -42,7 +44,7 @@ class DeviceValues:
         if self._there and page.may("operator"):
             self._show_choice()
 
-    def refresh(self) -> None:
+    def refresh(self, status: DeviceStatus) -> None:
         """Show the newest values; looking at them is what has them read."""
         samples, now = self._page.newsroom.samples, time.time()
         wanted = samples.chosen(self._name, self._there[:AT_FIRST])
@@ -53,10 +55,7 @@ class DeviceValues:
         for member, shown in self._shown.items():
             series = samples.look(self._name, member)
             shown.text.text = f"{series.text} {self._units.get(member, '')}".strip() if series.text else "…"
-            old = now - series.time > OLD and series.text
-            shown.age.text = series.error or (
-                f"at {time.strftime('%H:%M:%S', time.localtime(series.time))}" if old else ""
-            )
+            shown.age.text = series.error or age_of(series, now, held=bool(status.holder))
             shown.age.classes(replace="small error-text" if series.error else "small muted")
             shown.line.content = sparkline(tuple(series.points), now)
 
@@ -76,14 +75,23 @@ class DeviceValues:
                 "muted small"
             )
             boxes = {member: ui.checkbox(member, value=member in chosen).props("dense") for member in self._there}
+            beside = ui.checkbox("also while a task uses it, between its calls", value=samples.beside(self._name))
+            beside.props("dense").mark(f"beside-{self._name}")
 
         def choose() -> None:
-            samples.choose(self._name, tuple([member for member, box in boxes.items() if box.value]))
-            self.refresh()
+            members = tuple([member for member, box in boxes.items() if box.value])
+            samples.choose(self._name, members, beside=bool(beside.value))
 
         act = self._page.acts("operator", f"Choose live values of {self._name}", choose)
-        for box in boxes.values():
+        for box in (*boxes.values(), beside):
             box.on_value_change(act)
+
+
+def age_of(series: Series, now: float, *, held: bool) -> str:
+    """Say when a value was read that isn't fresh, or why none was."""
+    if not series.text:
+        return "not read while the device is held" if held else ""
+    return "" if now - series.time <= OLD else f"at {time.strftime('%H:%M:%S', time.localtime(series.time))}"
 
 
 def unit_of(told: dict[str, Any]) -> str:

@@ -56,14 +56,20 @@ class Samples:
         self._threads = CapacityLimiter(THREADS)
         self._reading: set[asyncio.Task[None]] = set()
         self._chosen: dict[str, tuple[str, ...]] = {}
+        self._beside: set[str] = set()
 
     def chosen(self, device: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """Return the members of a device whose values are shown."""
         return self._chosen.get(device, default)
 
-    def choose(self, device: str, members: tuple[str, ...]) -> None:
-        """Show the values of these members of a device, in all browsers."""
+    def choose(self, device: str, members: tuple[str, ...], *, beside: bool = False) -> None:
+        """Show the values of these members of a device, in all browsers; also `beside` the tasks that use it."""
         self._chosen[device] = members
+        (self._beside.add if beside else self._beside.discard)(device)
+
+    def beside(self, device: str) -> bool:
+        """Tell whether a device is asked also while a task uses it."""
+        return device in self._beside
 
     def look(self, device: str, member: str) -> Series:
         """Return what is known of a value, and have it read now and then for some seconds."""
@@ -73,7 +79,8 @@ class Samples:
     async def take(self) -> None:
         """Read what is due, until this is cancelled."""
         while True:
-            free = {name for name, cell in list(self._lab.cells.items()) if is_free(cell)}
+            cells = list(self._lab.cells.items())
+            free = {name for name, cell in cells if is_free(cell, beside=name in self._beside)}
             for device, member in self._core.begin(free, monotonic()):
                 task = asyncio.create_task(self._read(device, member))
                 self._reading.add(task)
@@ -97,10 +104,17 @@ class Samples:
             self._core.ended(device, monotonic(), took=scope.took, well=well)
 
 
-def is_free(cell: Cell) -> bool:
-    """Tell whether a query is in nobody's way: nobody holds the device, and nothing is asked of it."""
-    held = cell.holder or cell.shared_by
-    return not held and cell.state is DeviceState.IDLE and not cell.mailbox.closed and not cell.mailbox.waiting
+def is_free(cell: Cell, *, beside: bool) -> bool:
+    """Tell whether a query is in nobody's way: nobody holds the device, and nothing is asked of it.
+
+    Where it may be asked `beside` the tasks that use it, it is enough that nothing else waits: the query is dropped
+    unless it can begin soon, as in a driver's `sleep`.
+    """
+    if cell.mailbox.closed or cell.mailbox.waiting:
+        return False
+    if beside:
+        return cell.state in {DeviceState.IDLE, DeviceState.BUSY}
+    return not cell.holder and not cell.shared_by and cell.state is DeviceState.IDLE
 
 
 def note(series: Series, value: Any, now: float) -> None:

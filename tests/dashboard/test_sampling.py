@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actorlab import Device, Lab, query
+from actorlab import Device, Lab, query, sleep
 from actorlab.core.backlog import Event
 from actorlab.dashboard.log_lines import Level, line_of
 from actorlab.dashboard.news import MOST, Follower, News
@@ -49,6 +49,11 @@ class Meter(Device):
         """Hold everybody up."""
         self._go_on.wait(5)
 
+    def settle(self) -> None:
+        """Wait as a driver does."""
+        while not self._go_on.is_set():
+            sleep(0.01)
+
 
 def test_values_are_numbers_that_need_no_argument_and_no_command(lab: Lab) -> None:
     lab.add("meter", Meter, threading.Event())
@@ -84,6 +89,33 @@ def test_a_device_that_is_at_work_is_not_asked_at_all(lab: Lab) -> None:
     blocked.join(5)
     assert meter.asked == 0
     assert lab.status("meter").waiting_calls == 0
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_device_in_use_is_asked_only_where_somebody_chose_that(lab: Lab, *, beside: bool) -> None:
+    go_on = threading.Event()
+    meter = lab.add("meter", Meter, go_on)
+    run = lab.start(settles, meter)
+
+    async def looked_at() -> None:
+        samples = Samples(lab)
+        samples.choose("meter", ("power",), beside=beside)
+        taking = asyncio.create_task(samples.take())
+        for _ in range(300):
+            if lab.status("meter").in_progress and samples.look("meter", "power").text:
+                break
+            await asyncio.sleep(0.005)
+        taking.cancel()
+        assert bool(samples.look("meter", "power").text) is beside
+
+    in_a_loop(looked_at())
+    go_on.set()
+    run.result(5)
+
+
+def settles(meter: Meter) -> None:
+    """Use a meter."""
+    meter.settle()
 
 
 def test_a_value_is_never_read_by_a_command(lab: Lab) -> None:
