@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "LiveRun", "PastRun", "Told", "find_run"]
 
 S = RunState
-MANY: Final = 60
+MANY: Final = 25
 """So many steps and child runs are listed on the page of a run."""
 TURN: Final = 1.0
-SHARE: Final = 20
+SHARE: Final = 6
 """To reckon when a run will have ended takes this part of the time at most."""
 LONGEST: Final = 4000
 """So much of a result is shown."""

@@ -22,7 +22,7 @@ MOST_BOXES: Final = 120
 """The graph of a longer workflow would be read by nobody."""
 MOST_SQUARES: Final = 800
 """Of more steps each square stands for several."""
-SQUARE, APART, ACROSS = 11, 3, 60
+SQUARE, APART, ACROSS = 11, 3, 32
 WORST_FIRST: Final = (
     S.FAILED, S.ABANDONED, S.TIMED_OUT, S.INTERRUPTED, S.CANCELLED, S.CANCELLING, S.RETRYING, S.PAUSED, S.PAUSING,
     S.RUNNING, S.WAITING, S.SKIPPED, S.SUCCEEDED,

@@ -65,10 +65,13 @@ class RunPage:
         self._lines: list[Any] = []
         self._show_head()
         self._parameters = ParametersBox(page, source.id)
-        with ui.element("section").classes("panel") as self._parts:
-            heading("Steps")
-            self._tree = RunTree(self._toggle, Acting(page).act)
         self._pictures = RunPictures(page, source)
+        with ui.element("div").classes("pair"):
+            with ui.element("section").classes("panel") as self._parts:
+                heading("Steps")
+                self._tree = RunTree(self._toggle, Acting(page).act)
+            self._pictures.show_graph()
+        self._pictures.show_timeline()
         with ui.element("section").classes("panel") as self._data:
             heading("Recorded data")
             feed = Feed(rows_of_run(source.run) if isinstance(source, LiveRun) else rows_of_past(page.lab, source.id))

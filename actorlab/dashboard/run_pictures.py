@@ -24,7 +24,9 @@ __all__ = ["RunPictures"]
 TURN: Final = 1.0
 """The timeline moves on every so many seconds, if it is quickly drawn; else as much more seldom."""
 QUICK: Final = 0.5
-"""So it is for the graph."""
+"""So it is for the graph, of which at most that many squares or boxes are drawn …"""
+LATEST: Final = 2.0
+"""… so that this is seldom enough."""
 SHARE: Final = 20
 """Drawing takes this part of the time at most."""
 
@@ -41,18 +43,23 @@ class RunPictures:
         self._over = False
         self.told: Told | None = None
         """How the run stood when it was looked at last."""
+
+    def show_graph(self) -> None:
+        """Make the place of the graph."""
         with ui.element("section").classes("panel") as self._graph_box:
             heading("Graph")
             self._legend = ui.element("div").classes("legend")
             self._graph = ui.html("", sanitize=False).classes("picture").mark("run-graph")
+
+    def show_timeline(self) -> None:
+        """Make the place of the timeline, and begin to draw."""
         with ui.element("section").classes("panel") as self._gantt_box:
             self._title = heading("Timeline")
             self._gantt = ui.html("", sanitize=False).classes("picture").mark("run-gantt")
             self._unknown = ui.label().classes("small muted")
-
         self._graph_box.set_visibility(False)
         self._gantt_box.set_visibility(False)
-        page.every(QUICK, self._refresh)
+        self._page.every(QUICK, self._refresh)
 
     async def _refresh(self) -> None:
         """Draw what has changed."""
@@ -71,7 +78,7 @@ class RunPictures:
         self._states = told.states
         self._graph.content = await self._page.look(self._drawn, told.states)
         self._show_legend(told.states)
-        self._next_graph = now + max(QUICK, SHARE * (time.monotonic() - now))
+        self._next_graph = now + min(LATEST, max(QUICK, SHARE * (time.monotonic() - now)))
 
     def _drawn(self, states: Sequence[RunState]) -> str:
         graph = self._source.graph() if len(states) <= MOST_BOXES else None

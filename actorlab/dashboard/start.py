@@ -57,10 +57,12 @@ class TaskList:
 
     def __init__(self, described: dict[str, dict[str, Any]], chosen: str) -> None:
         self._links: list[tuple[str, ui.link]] = []
-        with ui.element("nav").classes("panel").props('aria-label="Tasks"'):
+        with ui.element("nav").classes("panel").props('aria-label="Tasks"') as nav:
             if len(described) >= MANY:
                 search = ui.input("Search").props("dense outlined clearable").classes("wide")
                 search.on_value_change(lambda: self._search(str(search.value or "")))
+            if chosen in described:
+                nav.classes("tasks-beside")
             with ui.element("div").classes("tasks"):
                 for name in sorted(described, key=lambda name: (described[name].get("kind") != "workflow", name)):
                     self._show(name, described[name], here=name == chosen)
@@ -87,6 +89,7 @@ class StartForm:
         self._name = name
         self._form: Form = form_of(description["parameters"], partial(fitting_devices, page.lab))
         with ui.element("section").classes("panel"):
+            ui.link("All tasks", "/dashboard/start").classes("only-narrow")
             heading(name, 1)
             if description.get("description"):
                 ui.label(str(description["description"])).classes("muted")

@@ -290,3 +290,18 @@ def test_many_runs_are_shown_a_page_at_a_time(url: str, look: Look, bench: Lab) 
     expect(page.get_by_text("21 to 40 of 45")).to_be_visible()
     page.get_by_role("button", name="waiting 0").click()
     expect(page.get_by_text("There are no runs.")).to_be_visible()
+
+
+def test_a_long_curve_is_thinned_and_stays_in_order_as_it_grows(url: str, look: Look, bench: Lab, gates: Gates) -> None:
+    run = bench.start("count", camera="camera", until=4500)
+    page = look(f"{url}/dashboard/runs?run={run.id.replace('#', '%23')}")
+    for rows in (900, 2700, 4500):
+        gates.more.release(rows - len(run.data))
+        expect(page.get_by_text(f"{rows:,} rows", exact=True)).to_be_visible()
+    curve = "[...actorlabPlots.plots.values()].find((plot) => plot.y === 'square')"
+    points = f"() => Object.values({curve}?.points ?? {{}})[0]"
+    page.wait_for_function(f"() => ({points})()?.at(-1)[0] === 4499")
+    drawn = page.evaluate(points)
+    assert len(drawn) <= 3000
+    assert drawn == sorted(drawn)
+    assert drawn[-1] == [4499, 4499**2]
