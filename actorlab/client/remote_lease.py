@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from actorlab.client.connection import path_of
 from actorlab.client.held_leases import HEADER, Held, headers_for, held
 from actorlab.client.remote_device import RemoteDevice
-from actorlab.errors import ActorLabError, CallTimeout, LeaseLost, MailboxFull, ServerUnavailable, text_of
+from actorlab.errors import ActorLabError, CallTimeout, ConfigError, LeaseLost, MailboxFull, ServerUnavailable, text_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -101,6 +101,9 @@ class RemoteLease:
             LeaseTimeout: they weren't free in time; the message says who holds them.
 
         """
+        if self.id:
+            text = f"{self.id} was entered before, and a lease is entered once: ask for another by client.lease(…)"
+            raise ConfigError(text)
         wanted, outer = self._wanted, headers_for(self.connection)
         sent = monotonic()
         patience = wanted["timeout"] + self.connection.timeout
@@ -123,6 +126,7 @@ class RemoteLease:
         """
         if self._entered is not None:
             held.reset(self._entered)
+            self._entered = None
         self._over.set()
         try:
             self._give_back(error)

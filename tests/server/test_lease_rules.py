@@ -14,6 +14,7 @@ import pytest
 
 from actorlab import (
     Client,
+    ConfigError,
     DeviceBusy,
     Lab,
     LeaseLost,
@@ -221,6 +222,15 @@ def test_a_lease_that_an_emergency_stop_has_ended_is_lost(client: Client) -> Non
         client.emergency_stop("fire")
     client.rearm()
     assert client.device("laser").done() == ["safe", "safe"]
+
+
+def test_a_lease_is_entered_once(client: Client) -> None:
+    lease = client.lease("laser")
+    with lease, pytest.raises(ConfigError, match=f"{lease.id} was entered before"), lease:
+        pass
+    with pytest.raises(ConfigError, match="entered before"):
+        lease.__enter__()
+    assert client.leases["leases"] == []
 
 
 def test_shared_devices_are_shared_and_only_asked(client: Client) -> None:
