@@ -31,13 +31,23 @@ Id = Annotated[str, Path(description="The id of a lease; in a path, # is written
 Wait = Annotated[float, Query(ge=0, le=30, description="Wait at most so many seconds until the devices are free.")]
 
 
+LATER: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": LeaseAnswer, "description": "The devices aren't free yet."}
+}
+
+
 def lease_routes(desk: Desk) -> APIRouter:
     """Return the routes for leases."""
+    routes = APIRouter()
+    for part in (holding_routes, watching_routes):
+        routes.include_router(part(desk))
+    return routes
+
+
+def holding_routes(desk: Desk) -> APIRouter:
+    """Return the routes for those who hold a lease."""
     routes = APIRouter(route_class=LabRoute, tags=["leases"])
-    viewer, operator = desk.needs("viewer"), desk.needs("operator")
-    later: dict[int | str, dict[str, Any]] = {
-        202: {"model": LeaseAnswer, "description": "The devices aren't free yet."}
-    }
+    operator = desk.needs("operator")
 
     @routes.post(
         "/leases", status_code=201, dependencies=[operator], responses=says(Acquired, 404, 409, 504, status=201)
@@ -59,16 +69,6 @@ def lease_routes(desk: Desk) -> APIRouter:
         told = await desk.look(lease_told, made)
         return answer(told | {"key": made.key, "waited": made.lease.begun - came}, 201)
 
-    @routes.get("/leases", dependencies=[viewer], responses=says(LeasesAnswer))
-    async def leases() -> Response:
-        """Tell who holds what, since when, and who waits for it."""
-        return answer(await desk.look(told_of_all, desk.lab, desk.leases.all()))
-
-    @routes.get("/leases/{lease_id}", dependencies=[viewer], responses=says(LeaseAnswer, 404))
-    async def lease(lease_id: Id) -> Response:
-        """Tell how a lease stands."""
-        return answer(await desk.look(lease_told, desk.leases.found(lease_id)))
-
     @routes.post("/leases/{lease_id}/renew", dependencies=[operator], responses=says(Renewed, 409, 504))
     async def renew(lease_id: Id, who: Asker, key: LeaseKey = None) -> Response:
         """Begin the term of a lease anew."""
@@ -78,7 +78,7 @@ def lease_routes(desk: Desk) -> APIRouter:
             raise CallTimeout(message)
         return answer({"id": lease_id, "expires_in": reply.result(0)})
 
-    @routes.delete("/leases/{lease_id}", dependencies=[operator], responses=says(LeaseAnswer, 409) | later)
+    @routes.delete("/leases/{lease_id}", dependencies=[operator], responses=says(LeaseAnswer, 409) | LATER)
     async def release(
         lease_id: Id,
         who: Asker,
@@ -90,12 +90,29 @@ def lease_routes(desk: Desk) -> APIRouter:
         known = desk.leases.owned(lease_id, key, who)
         known.lease.release(ActorLabError(failed) if failed else None)
         done = await ended(known.lease.run.reply, wait)
-        error = known.lease.run.reply.exception(0) if done else None
-        if error is not None and not failed:  # it was lost on the way, or stopped
-            raise error if isinstance(error, LeaseLost) else LeaseLost(f"{lease_id} was lost: {text_of(error)}")
+        if done:
+            refuse_lost(known, failed)
         return answer(await desk.look(lease_told, known), 200 if done else 202)
 
-    @routes.post("/leases/{lease_id}/revoke", dependencies=[operator], responses=says(LeaseAnswer, 404) | later)
+    return routes
+
+
+def watching_routes(desk: Desk) -> APIRouter:
+    """Return the routes for those who look who holds what, and may take it away."""
+    routes = APIRouter(route_class=LabRoute, tags=["leases"])
+    viewer, operator = desk.needs("viewer"), desk.needs("operator")
+
+    @routes.get("/leases", dependencies=[viewer], responses=says(LeasesAnswer))
+    async def leases() -> Response:
+        """Tell who holds what, since when, and who waits for it."""
+        return answer(await desk.look(told_of_all, desk.lab, desk.leases.all()))
+
+    @routes.get("/leases/{lease_id}", dependencies=[viewer], responses=says(LeaseAnswer, 404))
+    async def lease(lease_id: Id) -> Response:
+        """Tell how a lease stands."""
+        return answer(await desk.look(lease_told, desk.leases.found(lease_id)))
+
+    @routes.post("/leases/{lease_id}/revoke", dependencies=[operator], responses=says(LeaseAnswer, 404) | LATER)
     async def revoke(lease_id: Id, who: Asker, body: RevokeBody | None = None, wait: Wait = 10.0) -> Response:
         """Take somebody's devices away, make them safe, and only then let others have them."""
         known = desk.leases.found(lease_id)
@@ -155,6 +172,16 @@ def refused_lease(lab: Lab, made: ClientLease, error: BaseException) -> Refused 
         return error
     found = conflicts_over(lab, (*made.devices, *made.shared), but=made.lease.id)
     return Refused(409, error, f"lease {made.lease.id}", conflicts=found)
+
+
+def refuse_lost(known: ClientLease, failed: str) -> None:
+    """Refuse to take back what was lost on the way, or stopped."""
+    error = known.lease.run.reply.exception(0)
+    if isinstance(error, LeaseLost):
+        raise LeaseLost(str(error))
+    if error is not None and not failed:
+        message = f"{known.lease.id} was lost: {text_of(error)}"
+        raise LeaseLost(message)
 
 
 def told_of_all(lab: Lab, leases: list[ClientLease]) -> dict[str, Any]:
