@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 from actorlab.core.graph import Graph, Kind, Node
 
-__all__ = ["FAINT", "INK", "PAPER", "STEP", "Mark", "graph_svg"]
+__all__ = ["FAINT", "INK", "PAPER", "STEP", "Mark", "colours_of", "graph_svg"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, without the yellow that is pale on white.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b2d", "#a05a2c")
@@ -55,7 +55,7 @@ def graph_svg(graph: Graph, marks: Mapping[int, Mark] | None = None) -> str:
     Of the orders and devices only those are drawn that don't follow from others. `marks` say how steps stand.
     """
     marks = marks or {}
-    colours = _colours(graph)
+    colours = colours_of(node.exclusive + node.shared for node in graph.nodes)
     edges = _drawn_edges(graph)
     rows = _rows(graph, [edge for _, edge in edges])
     right = max([box.x + box.width for row in rows for box in row.values()] + [_legend_width(colours)])
@@ -87,8 +87,9 @@ def _drawn_edges(graph: Graph) -> list[tuple[Kind, Edge]]:
     return [(kind, edge) for kind in kinds for edge in graph.edges(kind) if kind == "value" or needed.has_edge(*edge)]
 
 
-def _colours(graph: Graph) -> dict[str, str]:
-    devices = dict.fromkeys(device for node in graph.nodes for device in node.exclusive + node.shared)
+def colours_of(uses: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """Give each device a colour, in the order in which the steps name them: the same in every picture of a workflow."""
+    devices = dict.fromkeys(device for use in uses for device in use)
     return {device: COLOURS[place % len(COLOURS)] for place, device in enumerate(devices)}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from actorlab.drawing_svg import colours_of
 from actorlab.rehearsal.words import in_words
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gantt_svg"]
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, without the yellow that is pale on white.
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5f6b2d", "#a05a2c")
 INK: Final = "#1f2933"
 FAINT: Final = "#7b8794"
 GRID: Final = "#e4e7eb"
@@ -56,7 +55,9 @@ def gantt_svg(rehearsal: Rehearsal) -> str:
     left = MARGIN + CHARACTER * max(map(len, names), default=0) + 12
     end = max(rehearsal.makespan, rehearsal.interval[1]) or 1.0
     scale = Scale(left, WIDTH / end)
-    colours = {use.device: COLOURS[place % len(COLOURS)] for place, use in enumerate(rehearsal.devices)}
+    drawn = sorted(rehearsal.entries, key=lambda entry: (entry.depth, entry.step < 0, entry.step))  # as in the graph
+    uses = [entry.devices + entry.shared for entry in drawn]
+    colours = colours_of([*uses, tuple(use.device for use in rehearsal.devices)])
     top = MARGIN + TITLE + AXIS
     then = end if rehearsal.now is None else rehearsal.now
     lanes = top + ROW * len(entries) + (GAP if rehearsal.devices and entries else 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,8 @@ from actorlab import (
     task,
     workflow,
 )
+from actorlab.drawing import draw
+from actorlab.drawing_svg import graph_svg
 from actorlab.rehearsal import DEFAULT_SECONDS, Conflict, History
 from actorlab.runtime.rehearse import eta
 
@@ -441,3 +444,17 @@ def test_a_run_that_took_place_is_told_in_the_same_way(lab: Lab) -> None:
     assert ran.makespan >= 0.07
     assert sorted(entry.depth for entry in ran.entries) == [0, 0, 0, 1]
     assert ran.to_svg().startswith("<svg")
+
+
+@workflow
+def first_the_meter(laser: Untouched, meter: Untouched) -> None:
+    read(meter)
+    tune(laser)
+
+
+def test_a_device_has_the_same_colour_in_the_plan_as_in_the_graph(lab: Lab, laser: Untouched, meter: Untouched) -> None:
+    graph = graph_svg(draw(first_the_meter, (laser, meter)).graph)
+    drawn = dict(re.findall(r'fill="(#\w+)"/>\s*<text [^>]*>(laser|meter)<', graph))
+    planned = lab.rehearse(first_the_meter, laser, meter).to_svg()
+    assert drawn == dict(re.findall(r'fill="(#\w+)" [^>]*font-weight="600">\s*(laser|meter)<', planned))
+    assert len(drawn) == 2
