@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from actorlab.client.connection import Connection, error_in, path_of
+from actorlab.client.connection import Connection, error_in, once, path_of
 from actorlab.client.named import Named
 from actorlab.client.remote_device import RemoteDevice
 from actorlab.client.remote_events import AWAY, RemoteEvents, chosen
@@ -140,7 +140,7 @@ class Client:
 
         """
         body = {"name": name, "type": type, "args": encode(list(args), "args"), "kwargs": encode(kwargs, "kwargs")}
-        self._connection.post("/devices", body)
+        self._connection.ask("POST", "/devices", body, headers=once())
         return self.device(name)
 
     def ensure_device(self, name: str, type: str | None = None, /, *args: Any, **kwargs: Any) -> RemoteDevice:  # noqa: A002

@@ -6,6 +6,7 @@ import builtins
 import inspect
 import json
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from actorlab.client.address import Verify
 
-__all__ = ["Connection", "error_in", "path_of"]
+__all__ = ["Connection", "error_in", "once", "path_of"]
 
 
 def raised_here(name: str) -> Any:
@@ -46,6 +47,14 @@ AGAIN_AT_MOST: Final = 0.5
 MULTIPLE_CHOICES: Final = 300
 """From here on an answer isn't what was asked for."""
 monotonic = time.monotonic
+
+
+ONCE: Final = "Idempotency-Key"
+
+
+def once(headers: dict[str, str] | None = None) -> dict[str, str]:
+    """Return headers by which a server knows a request that is sent twice, and does once what it asks for."""
+    return {**(headers or {}), ONCE: uuid.uuid4().hex}
 
 
 class Connection:
@@ -85,7 +94,7 @@ class Connection:
         """Send a request, and return the answer; an error of the server is raised here as what it was there.
 
         A server that was there before and isn't now is looked for again, for some seconds, as long as it can't have
-        got the request, or the request only looks.
+        got the request, or the request only looks, or is known again by its key.
 
         Raises:
             ServerUnavailable: there is no server, or this is none of a lab.
@@ -93,9 +102,9 @@ class Connection:
 
         """
         seconds = self.timeout if timeout is None else timeout
-        return self._told(
-            path, self._answer(Asked(method, path, self._request(method, path, body, query, headers), seconds))
-        )
+        content = self._request(method, path, body, query, headers)
+        known = headers is not None and ONCE in headers
+        return self._told(path, self._answer(Asked(method, path, content, seconds, known_again=known)))
 
     def stream(self) -> httpx.Client:
         """Return what reads answers that never end; whoever asks for it closes it."""
@@ -167,7 +176,8 @@ class Connection:
             raise self._too_late(asked) from error
         except (OSError, Broken) as error:
             wire.close()
-            if asked.only_looks or not sent:
+            self._reached = self._reached or (sent and asked.known_again)
+            if asked.may_be_repeated or not sent:
                 raise GoneError(str(error)) from error
             raise self._broken(asked, error) from error
         except BaseException:  # Ctrl-C: the answer still comes, and is nobody's
@@ -230,11 +240,13 @@ class Asked(NamedTuple):
     path: str
     content: bytes
     seconds: float
+    known_again: bool = False
+    """It carries a key, so that the server does it once however often it is sent."""
 
     @property
-    def only_looks(self) -> bool:
+    def may_be_repeated(self) -> bool:
         """Tell whether it may be asked twice: an attribute is read by a driver, which may do anything."""
-        return self.method == "GET" and "/attributes/" not in self.path
+        return self.known_again or (self.method == "GET" and "/attributes/" not in self.path)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

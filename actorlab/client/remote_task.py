@@ -56,5 +56,5 @@ def start_at(connection: Connection, task: str, args: tuple[Any, ...], parameter
         "args": encode([name_of_device(value) for value in args], "args"),
         "parameters": encode({name: name_of_device(value) for name, value in parameters.items()}, "parameters"),
     }
-    told = connection.ask("POST", "/runs", body, headers=headers_for(connection))
+    told = connection.ask("POST", "/runs", body, headers=once(headers_for(connection)))
     return RemoteRun(connection, told["id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -112,6 +113,9 @@ def field_part(part: Any) -> Any:
     return in_tuples(part) if part and class_of(part[0]) is list else tuple(part)
 
 
+EMPTY: Final = 1_000_000
+
+
 def read_array(reader: Reader, tree: dict[str, Any]) -> Any:
     """Read an array, into memory of its own."""
     del reader
@@ -119,6 +123,9 @@ def read_array(reader: Reader, tree: dict[str, Any]) -> Any:
     dtype, shape = dtype_of(tree["dtype"]), tuple(tree["shape"])
     held = bytearray(base64.b64decode(tree["base64"], validate=True))
     if dtype.itemsize * math.prod(shape) == 0:
+        if math.prod(shape) > EMPTY:  # of items that have no bytes, but get some
+            text = f"{shape} items without bytes were hardly written by `encode`"
+            raise Unreadable(text)
         return np.zeros(shape, dtype, order=tree.get("order", "C"))
     return np.frombuffer(held, dtype).reshape(shape, order=tree.get("order", "C"))
 
@@ -157,9 +164,17 @@ def registry() -> Any:
     return pint.get_application_registry()
 
 
+NAME: Final = r"[^\W\d]?[°%‰]?[\w⁻]*(?:\s*(?:\*\*|\^)\s*[-+]?\d{1,4}(?:\.\d+)?)?"
+UNIT: Final = re.compile(rf"\s*(?:1|(?!\d){NAME})(?:\s*[*/·]\s*(?!\d){NAME})*\s*")
+"""What pint writes for a unit: names and their powers. Its reader would also reckon 10**10**10, and never end."""
+
+
 def unit_of(name: str) -> Any:
     """Find a unit by its name."""
     units = registry()
+    if not UNIT.fullmatch(name):
+        text = f"{name!r} is no unit as pint writes it"
+        raise Unreadable(text)
     try:
         return units.Unit(name)
     except Exception as error:  # pint raises what its parser and its tables raise

@@ -182,6 +182,12 @@ def timezone(tree: dict[str, Any]) -> dt.timezone:
     return plain if plain.tzname(None) == tree["name"] else dt.timezone(offset, tree["name"])
 
 
+def fraction(text: str) -> fractions.Fraction:
+    """Read a fraction of two whole numbers; `Fraction` itself would reckon 1e999999999, and hardly end."""
+    above, slash, below = text.partition("/")
+    return fractions.Fraction(int(above), int(below) if slash else 1)
+
+
 PATHS: Final[dict[str, type[pathlib.PurePath]]] = {
     cls.__name__: cls for cls in (pathlib.Path, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 }
@@ -274,7 +280,7 @@ READERS: Final[dict[str, Read]] = {
     "timezone": lambda _, tree: timezone(tree),
     "zone": lambda _, tree: zone_of(tree["name"]),
     "Decimal": lambda _, tree: decimal.Decimal(tree["value"]),
-    "Fraction": lambda _, tree: fractions.Fraction(tree["value"]),
+    "Fraction": lambda _, tree: fraction(tree["value"]),
     "UUID": lambda _, tree: uuid.UUID(tree["value"]),
     "path": lambda _, tree: PATHS[tree["kind"]](tree["path"]),
     "range": lambda reader, tree: range(*reader.items(tree["items"])),

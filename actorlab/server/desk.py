@@ -18,6 +18,7 @@ from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
 from actorlab.server.metering import Meter
 from actorlab.server.offered import MemberKind, Offered
+from actorlab.server.once import Once
 from actorlab.server.patience import ended
 from actorlab.server.refusing import Gate, Refused
 from actorlab.server.relays import Relays
@@ -70,6 +71,7 @@ class Desk:
         self._local_only = local_only
         self._calls = CapacityLimiter(CALLS)
         self._looks = CapacityLimiter(LOOKS)
+        self.once = Once()
         self._readings = CapacityLimiter(READINGS)
         self._rehearsals = CapacityLimiter(REHEARSALS)
         self.broadcast = Broadcast(lab)

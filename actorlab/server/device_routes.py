@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Response
@@ -74,7 +75,9 @@ def device_routes(desk: Desk) -> APIRouter:
 
 def status_told(status: DeviceStatus, who: Who) -> dict[str, Any]:
     """Tell how a device stands; an admin also sees tracebacks."""
-    told: dict[str, Any] = plain(status)
+    told: dict[str, Any] = plain({field.name: getattr(status, field.name) for field in fields(status)})
+    told["recent"] = [plain(call._asdict()) for call in status.recent]
+    told["periodics"] = {name: plain(periodic._asdict()) for name, periodic in status.periodics.items()}
     if not who.may("admin"):
         told["last_traceback"] = ""
         told["abandoned"] = [{**lost, "stack": ""} for lost in told["abandoned"]]

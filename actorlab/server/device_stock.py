@@ -16,6 +16,7 @@ from actorlab.server.device_answers import DeviceAnswer
 from actorlab.server.device_lives import lived
 from actorlab.server.device_routes import Name, status_told
 from actorlab.server.error_answers import says
+from actorlab.server.once import OnceKey
 from actorlab.server.refusing import LabRoute, Refused
 from actorlab.server.telling import answer, given, plain
 
@@ -65,11 +66,16 @@ def stock_routes(desk: Desk) -> APIRouter:
     @routes.post(
         "/devices", status_code=201, dependencies=[admin], responses=says(DeviceAnswer, 404, 409, 502, 504, status=201)
     )
-    async def add(body: AddBody, who: Asker) -> Response:
+    async def add(body: AddBody, who: Asker, once: OnceKey = None) -> Response:
         """Add a device of a type that the lab knows, and answer when it has connected."""
-        await desk.call(added, lab, body)
-        lab.logger.info("a device is added", device=body.name, type=body.type, by=who.name)
-        return answer(status_told(await desk.look(lab.status, body.name), who), 201)
+
+        async def begin() -> dict[str, Any]:
+            await desk.call(added, lab, body)
+            lab.logger.info("a device is added", device=body.name, type=body.type, by=who.name)
+            return status_told(await desk.look(lab.status, body.name), who)
+
+        told, headers = await desk.once.do(who, once, "POST /devices", body, begin)
+        return answer(told, 201, headers)
 
     @routes.delete("/devices/{name}", status_code=204, dependencies=[admin], responses=says(None, 404, 409, 504))
     async def remove(name: Name, who: Asker) -> Response:

@@ -34,12 +34,13 @@ REFUSALS: Final = {
     413: "The body is too large.",
     415: "The body isn't JSON.",
     422: "Something given doesn't fit; `fields` names it, and nothing was done.",
+    429: "Too many wrong tokens from this address: try again after the seconds in `Retry-After`.",
     500: "A fault of the server's own.",
     502: "The device itself failed, or what it returns is no data.",
     503: "Not now: try again after the seconds in `Retry-After`.",
     504: "The device took too long.",
 }
-ALWAYS: Final = (401, 403, 411, 413, 422, 500, 503)
+ALWAYS: Final = (401, 403, 411, 413, 422, 429, 500, 503)
 """What every route may answer with."""
 
 

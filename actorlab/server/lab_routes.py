@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from actorlab.errors import ConfigError, text_of
 from actorlab.server.desk import Asker, Desk
@@ -22,14 +22,14 @@ class AnswerBody(BaseModel):
     """An operator's answer."""
 
     model_config = ConfigDict(extra="forbid")
-    answer: str
+    answer: str = Field(max_length=10_000)
 
 
 class StopBody(BaseModel):
     """Why everything is to stop."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: str = ""
+    reason: str = Field(default="", max_length=10_000)
 
 
 def lab_routes(desk: Desk) -> APIRouter:

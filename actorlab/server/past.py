@@ -85,7 +85,7 @@ def events_of(lab: Lab, run_id: str, after: int, limit: int) -> dict[str, Any]:
     """Tell the events of a run that come after the one of a number."""
     with journal_of(lab) as reader:
         found = [event for event in reader.events(kept(reader, run_id).id) if event.number > after][:limit]
-    told = [{"number": it.number, "time": it.time, "kind": it.kind, "payload": plain(it.payload)} for it in found]
+    told = [{**event._asdict(), "payload": plain(event.payload)} for event in found]
     return {"events": told, "next": found[-1].number if found else after}
 
 

@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from actorlab.errors import (
     ActorLabError,
@@ -21,6 +22,7 @@ from actorlab.errors import (
     DeviceQuarantined,
     DeviceUnavailable,
     EncodingError,
+    JournalError,
     LeaseLost,
     LeaseTimeout,
     MailboxFull,
@@ -28,6 +30,8 @@ from actorlab.errors import (
     NotReached,
     text_of,
 )
+from actorlab.server.reading import read, refuse_large
+from actorlab.server.refused import Refused
 from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
@@ -37,34 +41,16 @@ __all__ = ["Gate", "LabRoute", "Refused", "refusal"]
 
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (DeviceBusy, 409), (LeaseTimeout, 409), (LeaseLost, 409), (NotLeased, 409), (ConfigError, 422),
-    (EncodingError, 422), (MailboxFull, 503), (DeviceUnavailable, 503), (CallTimeout, 504), (DeviceFault, 502),
-    (NotReached, 502), (ActorLabError, 409), (TimeoutError, 504),
+    (EncodingError, 422), (MailboxFull, 503), (JournalError, 503), (DeviceUnavailable, 503), (CallTimeout, 504),
+    (DeviceFault, 502), (NotReached, 502), (ActorLabError, 409), (TimeoutError, 504),
 )  # fmt: skip
 """The first that fits counts: what else actorlab refuses, it refuses as things
 stand. 502 and 504 are a device's own failures: the server itself is well."""
-LARGEST: Final = 64 * 1024 * 1024
-LEVELS: Final = dict.fromkeys((401, 403, 411, 413, 500), logging.WARNING) | {429: logging.DEBUG}
+LEVELS: Final = dict.fromkeys((401, 403, 411, 413, 415, 500), logging.WARNING) | {429: logging.DEBUG}
 """How loudly a refusal is logged; after many wrong tokens no more of them."""
+LOGGED: Final = 1000
+"""So much of an error is logged."""
 log = logging.getLogger("actorlab.server")
-
-
-class Refused(Exception):
-    """Answer with this status, and with what `error` says; `details` stand beside it."""
-
-    def __init__(
-        self,
-        status: int,
-        error: BaseException,
-        origin: str = "server",
-        headers: dict[str, str] | None = None,
-        **details: Any,
-    ) -> None:
-        super().__init__(status)
-        self.status = status
-        self.error = error
-        self.origin = origin
-        self.headers = headers
-        self.details = details
 
 
 class Gate:
@@ -89,12 +75,13 @@ class LabRoute(APIRoute):
         """Return the route's handler, with its errors answered."""
         handle = super().get_route_handler()
         (gate,) = [found.dependency for found in self.dependencies if isinstance(found.dependency, Gate)]
+        takes_body = self.body_field is not None
 
         async def answered(request: Request) -> Response:
             try:
                 gate.admit(request)
                 refuse_large(request)
-                return await handle(request)
+                return await handle(await read(request) if takes_body else request)
             except Exception as error:  # noqa: BLE001 - the boundary: whoever asks is told
                 return refusal(request, error)
 
@@ -107,23 +94,12 @@ class LabRoute(APIRoute):
         return handled
 
 
-def refuse_large(request: Request) -> None:
-    """Refuse a body that is too large, or doesn't say how large it is, before any of it is read."""
-    length = request.headers.get("content-length", "0")
-    if "transfer-encoding" in request.headers:
-        message = "say how long the body is, by the header Content-Length"
-        raise Refused(411, ConfigError(message))
-    if not length.isdecimal() or int(length) > LARGEST:
-        message = f"a body may have {LARGEST} bytes, and not {length}"
-        raise Refused(413, ConfigError(message))
-
-
 def refusal(request: Request, error: Exception) -> Response:
     """Return the answer that tells an error."""
     refused = error if isinstance(error, Refused) else as_refused(error)
     level = LEVELS.get(refused.status, logging.INFO)
     trace = refused.error if refused.status == 500 else None  # noqa: PLR2004 - a fault of ours
-    why = text_of(refused.error)
+    why = text_of(refused.error)[:LOGGED]
     log.log(level, "%s %r: %s, %r", request.method, request.url.path, refused.status, why, exc_info=trace)
     who = getattr(request.state, "who", None)
     told = failure(refused.error, refused.origin, traces=who is not None and who.may("admin"))
@@ -134,6 +110,8 @@ def as_refused(error: Exception) -> Refused:
     """Return what an error is answered with."""
     if isinstance(error, RequestValidationError):
         return of_fields(error)
+    if isinstance(error, ClientDisconnect):
+        return Refused(400, ConfigError("the connection broke before all of the body had come"))
     if isinstance(error, HTTPException):
         return Refused(error.status_code, ConfigError(str(error.detail)))
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)

@@ -40,7 +40,7 @@ class Body(BaseModel):
 class StartBody(Body):
     """A task by its name, and what it is to work with: devices by their names."""
 
-    task: str
+    task: str = Field(max_length=200)
     args: list[Any] = Field(default_factory=list)
     parameters: dict[str, Any] = Field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class StartBody(Body):
 class ReasonBody(Body):
     """Why somebody wants something."""
 
-    reason: str = ""
+    reason: str = Field(default="", max_length=10_000)
 
 
 class RetryBody(Body):

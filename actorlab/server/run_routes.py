@@ -10,6 +10,7 @@ from actorlab.core.run_state import RunState
 from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.error_answers import says
+from actorlab.server.once import OnceKey
 from actorlab.server.patience import ended
 from actorlab.server.refusing import LabRoute
 from actorlab.server.run_answers import Begun, Outcome, RowsAnswer, RunAnswer, RunInShort, StartBody, StepsAnswer
@@ -38,11 +39,17 @@ def run_routes(desk: Desk) -> APIRouter:
     viewer, operator = desk.needs("viewer"), desk.needs("operator")
 
     @routes.post("/runs", status_code=201, dependencies=[operator], responses=says(Begun, 404, 409, status=201))
-    async def start(body: StartBody, who: Asker, key: LeaseKey = None) -> Response:
+    async def start(body: StartBody, who: Asker, key: LeaseKey = None, once: OnceKey = None) -> Response:
         """Start a task by its name; the answer comes at once. In the name of a lease it borrows the lease's devices."""
-        run = await desk.call(started, lab, body, desk.leases.used(key, who))
-        lab.logger.info("a run is started", run=run.id, by=who.name)
-        return answer(begun(run), 201)
+        lease = desk.leases.used(key, who)
+
+        async def begin() -> dict[str, Any]:
+            run = await desk.call(started, lab, body, lease)
+            lab.logger.info("a run is started", run=run.id, by=who.name)
+            return begun(run)
+
+        told, headers = await desk.once.do(who, once, f"POST /runs {key}", body, begin)
+        return answer(told, 201, headers)
 
     @routes.get("/runs", dependencies=[viewer], responses=says(list[RunInShort], 404))
     async def runs(

@@ -86,7 +86,7 @@ class Server:
         config = uvicorn.Config(
             CutOff(routes if self._dashboard is None else self._dashboard.in_front_of(routes)),
             log_config=None, access_log=False, lifespan="off",
-            ws=QuietWebSocket, ws_max_size=LARGEST_SAID, ws_per_message_deflate=False,
+            http=http_protocol(), ws=QuietWebSocket, ws_max_size=LARGEST_SAID, ws_per_message_deflate=False,
             timeout_keep_alive=KEPT, timeout_graceful_shutdown=int(CLOSING), **tls,
         )  # fmt: skip
         self._uvicorn = Ended(config, self._desk, self._dashboard)
@@ -136,6 +136,14 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def http_protocol() -> Any:
+    """Return what reads requests: quickly, if httptools is installed, else by h11, which bounds their heads itself."""
+    try:
+        return import_module("actorlab.server.heads").BoundedHeads
+    except ImportError:
+        return "h11"
 
 
 class CutOff:
