@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actorlab.client.connection import path_of
+from actorlab.client.connection import once, path_of
 from actorlab.client.held_leases import headers_for
 from actorlab.client.remote_device import name_of_device
 from actorlab.client.remote_run import RemoteRun
