@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Final, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Header
 
@@ -64,8 +64,6 @@ class Once:
             case Full():
                 message = f"the server has {MOST} requests with keys in hand, and takes no more: try again soon"
                 raise MailboxFull(message)
-            case other:
-                assert_never(other)
 
     async def _begun(self, mine: tuple[str, str], deed: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from anyio import to_thread
 from fastapi import Request
@@ -109,10 +109,13 @@ def check_depth(tree: Any) -> None:
     """Raise `RecursionError` if too many lists and objects stand in one another."""
     level: list[Any] = [tree]
     for _ in range(DEEP):
-        level = [
-            item for each in level for item in (each.values() if isinstance(each, dict) else each)
-            if isinstance(item, (dict, list))
-        ]  # fmt: skip
+        level = [item for each in level for item in inside(each)]
         if not level:
             return
     raise RecursionError
+
+
+def inside(each: Any) -> list[Any]:
+    """Return the lists and objects that stand in one."""
+    items = cast("dict[str, Any]", each).values() if isinstance(each, dict) else cast("list[Any]", each)
+    return [item for item in items if isinstance(item, (dict, list))]
