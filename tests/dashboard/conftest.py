@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from actorlab import Device, Lab, Range, ask_operator, checkpoint, query, sleep, task
 from actorlab.server import Role, Server, Tokens, create_token
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PATIENCE = 5_000  # milliseconds
+PATIENCE = 20_000  # milliseconds: a browser shares the cores with the other tests
 
 
 class Laser(Device):
@@ -115,6 +115,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE)
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
         started.close()
