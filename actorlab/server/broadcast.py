@@ -27,6 +27,8 @@ ROOM: Final = 32 * 1024 * 1024
 BESIDE: Final = 300
 """What an event needs beside its text."""
 BUFFER: Final = 10_000
+CLIENTS: Final = 2000
+"""So many may listen at a time."""
 TURN: Final = 5000
 """So many events at most are written before all who listen are woken."""
 BEAT: Final = 15.0
@@ -112,12 +114,15 @@ class Broadcast:
         """Return what is told to one more who listens; in a thread that may wait for the deciding one.
 
         Raises:
-            Refused: the lab has closed, or the server stops.
+            Refused: the lab has closed, the server stops, or too many listen.
 
         """
         with self._lock:
             if self._stopped.is_set() or self._lab.ending.over:
                 message = "the server stops" if self._stopped.is_set() else "the lab has closed"
+                raise Refused(503, ServerUnavailable(message))
+            if len(self._clients) >= CLIENTS:
+                message = f"{CLIENTS} clients listen already, and the server takes no more: try again later"
                 raise Refused(503, ServerUnavailable(message))
             channel = self._channel
             if channel is None or channel.over:

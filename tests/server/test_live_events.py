@@ -16,7 +16,7 @@ import pytest
 
 from actorlab import Lab, Run, emit, sleep
 from actorlab.server import Server
-from actorlab.server.broadcast import Broadcast
+from actorlab.server.broadcast import CLIENTS, Broadcast
 
 PATIENCE = 5.0
 NEARLY_NOTHING = 3
@@ -162,6 +162,16 @@ def opened() -> threading.Event:
     gate = threading.Event()
     gate.set()
     return gate
+
+
+def test_not_any_number_of_clients_is_taken(served: Any) -> None:
+    broadcast = served.server._desk.broadcast
+    with blocks(served.url):
+        until(lambda: broadcast.clients == 1)
+        broadcast._clients.update(range(CLIENTS - 1))
+        answer = httpx.get(f"{served.url}/events")
+        assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+        broadcast._clients.difference_update(range(CLIENTS - 1))
 
 
 def test_the_end_of_the_lab_is_told(served: Any, lab: Lab) -> None:
