@@ -16,7 +16,19 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from actorlab import ActorLabError, Client, ConfigError, Device, DeviceBusy, Lab, NotAllowed, query, sleep, stream
+from actorlab import (
+    ActorLabError,
+    Client,
+    ConfigError,
+    Device,
+    DeviceBusy,
+    Lab,
+    LeaseLost,
+    NotAllowed,
+    query,
+    sleep,
+    stream,
+)
 from actorlab.server import Role, Server, Tokens, create_token
 
 PATIENCE = 5.0
@@ -187,6 +199,46 @@ def test_a_held_device_is_not_started_by_a_client_and_the_holder_is_named(
     assert next(iter(client.stream("camera", "frames", 2))).value.shape == (2, 2)  # what runs is heard by all
     gate.set()
     taking.result(PATIENCE)
+
+
+def hear_in_a_lease(lab: Lab, camera: Camera, client: Client, other: Client) -> None:
+    """Hear a camera in the name of a lease, which is revoked in the end."""
+    with client.lease("camera") as lease:
+        items = iter(client.device("camera").frames(2))
+        assert next(items).value.shape == (2, 2)
+        assert next(iter(other.stream("camera", "frames", 2))).value.shape == (2, 2)  # what runs is heard by all
+        close(items)
+        until(lambda: camera.stopped == 1)
+        with pytest.raises(DeviceBusy):
+            next(iter(other.stream("camera", "frames", 2)))
+        items = iter(client.stream("camera", "frames", 2))
+        next(items)
+        lab.revoke(lease.id, "enough")
+        with pytest.raises(LeaseLost):
+            list(items)
+
+
+def test_who_holds_a_lease_starts_the_streams_of_its_devices_and_they_end_with_it(
+    served: Any, lab: Lab, camera: Camera, client: Client
+) -> None:
+    with Client(served.url) as other, pytest.raises(LeaseLost, match="enough"):  # as the block ends
+        hear_in_a_lease(lab, camera, client, other)
+    until(lambda: camera.stopped == 2)
+
+
+def hear_to_the_end_of_the_lab(lab: Lab, client: Client) -> None:
+    with client.lease("camera"):
+        items = iter(client.device("camera").frames(2))
+        next(items)
+        lab.close()
+        list(items)
+
+
+def test_the_end_of_the_lab_ends_the_streams_of_leases(served: Any, lab: Lab, camera: Camera, client: Client) -> None:
+    del camera
+    with pytest.raises(ActorLabError):
+        hear_to_the_end_of_the_lab(lab, client)
+    until(lambda: served.server._desk.relays.heard == 0)
 
 
 def test_what_ends_a_stream_is_told(served: Any, camera: Camera, client: Client) -> None:
