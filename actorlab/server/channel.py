@@ -25,6 +25,7 @@ SHARE: Final = 3.0
 """Then there is a rest, so many times as long as they took: sending takes at most a quarter of one core."""
 LONGEST: Final = 0.005
 monotonic = time.monotonic
+thread_time = time.thread_time
 
 
 class Channel(Generic[T]):
@@ -165,12 +166,11 @@ class Bell:
             turn = self._due.popleft()
             if not turn.done():
                 turn.set_result(None)
-        self.loop.call_soon(self.loop.call_soon, self._rest, monotonic())
+        self.loop.call_soon(self.loop.call_soon, self._rest, thread_time())
 
     def _rest(self, since: float) -> None:
-        now = monotonic()  # the loop's own time has no fractions of milliseconds everywhere
-        rest = min(LONGEST, SHARE * (now - since))
-        self._not_before = now + rest
+        rest = min(LONGEST, SHARE * (thread_time() - since))  # what others do meanwhile isn't this thread's work
+        self._not_before = monotonic() + rest
         self._turning = bool(self._due)
         if self._due:
             self.loop.call_later(rest, self._turn)
