@@ -21,12 +21,13 @@ from actorlab.dashboard.run_rows import rows_of
 from actorlab.dashboard.run_tree import RunTree
 from actorlab.dashboard.widgets import Kind, button, heading
 from actorlab.data.dataset import Dataset
-from actorlab.errors import ActorLabError
+from actorlab.errors import ActorLabError, ConfigError
 from actorlab.runtime.history import only_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actorlab.dashboard.news import News
     from actorlab.dashboard.page import PageContext
     from actorlab.dashboard.run_facts import Failure
     from actorlab.dashboard.run_look import RunLook
@@ -79,7 +80,7 @@ class RunPage:
         with ui.element("section").classes("panel") as self._log:
             heading("Log")
             self._log_box = ui.element("div").classes("log").props('role="log" aria-live="off"')
-        page.watch(lambda _: self.refresh(), kinds=KINDS)
+        page.watch(self._hear, kinds=KINDS)
         if isinstance(source, LiveRun):
             page.every(TURN, self.refresh_if_under_way)
 
@@ -100,6 +101,17 @@ class RunPage:
             with ui.element("div") as self._result_box:
                 ui.label("Result").classes("heading")
                 self._result = ui.label().classes("traceback mono").mark("run-result")
+
+    async def _hear(self, news: News) -> None:
+        """Look again, but at a run that has ended only if it has begun anew: then this is another page."""
+        if self._told is not None and self._told.look.state.terminal:
+            mine = any(event.subject == self._source.id for event in news.events)
+            if not (mine or news.gap):
+                return
+            if await self._page.look(has_begun_anew, self._page.lab, self._source):
+                ui.navigate.reload()
+                return
+        await self.refresh()
 
     async def refresh_if_under_way(self) -> None:
         """Let the times go on."""
@@ -187,6 +199,15 @@ class RunPage:
     async def _toggle(self, key: str, is_open: bool) -> None:  # noqa: FBT001 - an arrow's one word
         self._opened[key] = is_open
         await self.refresh()
+
+
+def has_begun_anew(lab: Lab, source: LiveRun | PastRun) -> bool:
+    """Tell whether somebody has gone on with a run that had ended."""
+    try:
+        run = lab.get(source.id)
+    except ConfigError:
+        return False
+    return isinstance(source, PastRun) or run is not source.run
 
 
 def parts_of(look: RunLook, opened: Mapping[str, bool]) -> list[Row]:

@@ -35,9 +35,9 @@ class Camera(Device):
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
 
-    def number(self) -> int:
-        """Tell the number of the camera."""
-        return 1
+    def lid_is_open(self) -> bool:
+        """Look at the lid."""
+        return self._gates.go_on.is_set()
 
     @stream
     def frames(self, bright: float = 1.0) -> Iterator[Any]:
@@ -49,6 +49,15 @@ class Camera(Device):
                 sleep(0.02)
         finally:
             self._gates.ended.set()
+
+
+@task
+def needs_a_hand(camera: Camera) -> str:
+    """Fail until somebody has helped; only what stands at the top of a file can be tried again."""
+    if not camera.lid_is_open():
+        message = "the lid is closed"
+        raise RuntimeError(message)
+    return "the lid was open"
 
 
 def tasks(gates: Gates) -> list[Any]:
@@ -86,6 +95,7 @@ def tasks(gates: Gates) -> list[Any]:
     @task
     def lingers(camera: Camera) -> None:
         """End slowly."""
+        del camera
         try:
             while True:
                 checkpoint()
@@ -93,9 +103,8 @@ def tasks(gates: Gates) -> list[Any]:
         finally:
             with shield(30):
                 gates.more.acquire()
-                camera.number()
 
-    return [count, hold, breaks, both, lingers]
+    return [count, hold, breaks, both, lingers, needs_a_hand]
 
 
 @pytest.fixture
@@ -234,6 +243,18 @@ def test_a_failed_run_tells_its_error_and_history_finds_it(url: str, look: Look,
     page.get_by_text("Traceback", exact=True).click()
     expect(page.get_by_text("Traceback (most recent call last)")).to_be_visible()
     assert page.locator("b").count() == 0
+
+
+def test_what_has_failed_is_tried_again_and_watched(url: str, look: Look, bench: Lab, gates: Gates) -> None:
+    run = bench.start("needs_a_hand", camera="camera")
+    run.exception(5)
+    page = look(f"{url}/dashboard/runs?run={run.id.replace('#', '%23')}")
+    expect(page.get_by_text("RuntimeError: the lid is closed").first).to_be_visible()
+    gates.go_on.set()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("the lid was open")).to_be_visible()
+    expect(page.get_by_text("✓ succeeded")).to_be_visible()
 
 
 def test_a_run_that_the_lab_has_forgotten_is_opened_from_the_journal(look: Look, tmp_path: Path, gates: Gates) -> None:
