@@ -19,6 +19,7 @@ from actorlab.server import Server
 from tests.server import lease_programs
 from tests.server.lease_programs import Instrument
 
+pytestmark = pytest.mark.timeout(120)  # many processes start, which takes a while on a busy machine
 PATIENCE = 10.0
 Start = Callable[..., "subprocess.Popen[str]"]
 

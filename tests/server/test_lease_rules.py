@@ -162,38 +162,37 @@ def test_another_operator_takes_a_lease_away_and_it_is_said_who(people: Callable
         lease.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "says"),
-    [
-        ({}, 422, "name each device once"),
-        ({"devices": ["laser", "laser"]}, 422, "name each device once"),
-        ({"devices": ["laser"], "shared": ["laser"]}, 422, "name each device once"),
-        ({"devices": ["lase"]}, 404, "no device 'lase'; it has laser, meter"),
-        ({"devices": ["laser"], "ttl": 0.1}, 422, "ttl"),
-        ({"devices": ["laser"], "ttl": 1e9}, 422, "ttl"),
-        ({"devices": ["laser"], "ttl": "NaN"}, 422, "ttl"),
-        ({"devices": ["laser"], "timeout": -1}, 422, "timeout"),
-        ({"devices": ["laser"], "timeout": 1e9}, 422, "timeout"),
-        ({"devices": ["laser"], "label": "x" * 100}, 422, "label"),
-        ({"devices": ["laser"] * 2000}, 422, "devices"),
-        ({"devices": [["laser"]]}, 422, "devices"),
-        ({"devices": ["laser"], "ttl_": 3}, 422, "ttl_"),
-    ],
-)
-def test_nonsense_is_refused_and_changes_nothing(client: Client, body: Any, status: int, says: str) -> None:
-    answer = httpx.post(f"{url(client)}/leases", json=body)
-    assert (answer.status_code, says in answer.json()["message"]) == (status, True), answer.text
+NONSENSE: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 422, "name each device once"),
+    ({"devices": ["laser", "laser"]}, 422, "name each device once"),
+    ({"devices": ["laser"], "shared": ["laser"]}, 422, "name each device once"),
+    ({"devices": ["lase"]}, 404, "no device 'lase'; it has laser, meter"),
+    ({"devices": ["laser"], "ttl": 0.1}, 422, "ttl"),
+    ({"devices": ["laser"], "ttl": 1e9}, 422, "ttl"),
+    ({"devices": ["laser"], "ttl": "NaN"}, 422, "ttl"),
+    ({"devices": ["laser"], "timeout": -1}, 422, "timeout"),
+    ({"devices": ["laser"], "timeout": 1e9}, 422, "timeout"),
+    ({"devices": ["laser"], "label": "x" * 100}, 422, "label"),
+    ({"devices": ["laser"] * 2000}, 422, "devices"),
+    ({"devices": [["laser"]]}, 422, "devices"),
+    ({"devices": ["laser"], "ttl_": 3}, 422, "ttl_"),
+]
+
+
+def test_nonsense_is_refused_and_changes_nothing(client: Client) -> None:
+    for body, status, says in NONSENSE:
+        answer = httpx.post(f"{url(client)}/leases", json=body)
+        assert (answer.status_code, says in answer.json()["message"]) == (status, True), answer.text
     assert client.leases["leases"] == []
 
 
-@pytest.mark.parametrize("key", ["", ":", "lease#77:x", "lease#1", "../..", "x" * 5000, "lease#1:\N{SNOWMAN}"])
-def test_a_key_that_opens_nothing_is_refused(client: Client, key: str) -> None:
+def test_a_key_that_opens_nothing_is_refused(client: Client) -> None:
+    path = f"{url(client)}/devices/laser/call/use"
     with client.lease("meter"):
-        answer = httpx.post(
-            f"{url(client)}/devices/laser/call/use", json={"args": ["?"]}, headers={b"Actorlab-Lease": key.encode()}
-        )
-        assert answer.status_code in {403, 409}, answer.text
-        assert answer.json()["type"] in {"LeaseLost", "NotAllowed"}
+        for key in ("", ":", "lease#77:x", "lease#1", "../..", "x" * 5000, "lease#1:\N{SNOWMAN}"):
+            answer = httpx.post(path, json={"args": ["?"]}, headers={b"Actorlab-Lease": key.encode()})
+            assert answer.status_code in {403, 409}, answer.text
+            assert answer.json()["type"] in {"LeaseLost", "NotAllowed"}
     assert client.device("laser").done() == []
 
 
