@@ -1,7 +1,9 @@
 """Orchestrate laboratory instruments: actors own them, tasks borrow them, workflows overlap what shares nothing."""
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
+from typing import Final as _Final
 
 from actorlab import dispatch
 from actorlab.choosing import choose, each
@@ -33,34 +35,34 @@ from actorlab.errors import (
 )
 from actorlab.periodic import periodic
 from actorlab.quantities import Range, ReadBack, Unit
-from actorlab.runtime.ambient import (
-    ask,
-    ask_operator,
-    checkpoint,
-    current_run,
-    emit,
-    exchange,
-    log,
-    parameter,
-    perform,
-    phase,
-    progress,
-    record,
-    shield,
-    sleep,
-    spawn,
-    track,
-)
-from actorlab.runtime.interlocks import Interlock
-from actorlab.runtime.lab import Lab
-from actorlab.runtime.run import Run
-from actorlab.runtime.service import Service, ServiceGroup, ServiceState
-from actorlab.runtime.waiting import wait
 from actorlab.streams import Item, Pushed, Stream, stream
 from actorlab.task import Shared, cleanup, task, workflow
 
 if _TYPE_CHECKING:
     from actorlab.client import Client, ensure_server
+    from actorlab.runtime.ambient import (
+        ask,
+        ask_operator,
+        checkpoint,
+        current_run,
+        emit,
+        exchange,
+        log,
+        parameter,
+        perform,
+        phase,
+        progress,
+        record,
+        shield,
+        sleep,
+        spawn,
+        track,
+    )
+    from actorlab.runtime.interlocks import Interlock
+    from actorlab.runtime.lab import Lab
+    from actorlab.runtime.run import Run
+    from actorlab.runtime.service import Service, ServiceGroup, ServiceState
+    from actorlab.runtime.waiting import wait
 
 __all__ = [
     "ActorLabError",
@@ -132,11 +134,53 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
-    """Load what comes with an extra when it is asked for."""
-    if name in {"Client", "ensure_server"}:
-        from actorlab import client  # noqa: PLC0415 - it is for those who use a lab elsewhere
+_LATER: _Final = {
+    "actorlab.client": (
+        "Client",
+        "ensure_server",
+    ),
+    "actorlab.runtime.ambient": (
+        "ask",
+        "ask_operator",
+        "checkpoint",
+        "current_run",
+        "emit",
+        "exchange",
+        "log",
+        "parameter",
+        "perform",
+        "phase",
+        "progress",
+        "record",
+        "shield",
+        "sleep",
+        "spawn",
+        "track",
+    ),
+    "actorlab.runtime.interlocks": ("Interlock",),
+    "actorlab.runtime.lab": ("Lab",),
+    "actorlab.runtime.run": ("Run",),
+    "actorlab.runtime.service": (
+        "Service",
+        "ServiceGroup",
+        "ServiceState",
+    ),
+    "actorlab.runtime.waiting": ("wait",),
+}
+"""What is loaded when it is asked for: a lab with all that it needs, and what comes with an extra. No name of these is
+that of a module of this package, as the module would take its place."""
 
-        return getattr(client, name)
+
+def __getattr__(name: str) -> _Any:
+    """Load what is asked for the first time: who only writes tasks, or reads a journal, needs no lab."""
+    for place, names in _LATER.items():
+        if name in names:
+            found = globals()[name] = getattr(_import_module(place), name)
+            return found
     message = f"module 'actorlab' has no attribute {name!r}"
     raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """List everything that there is, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actorlab.errors import ConfigError
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Dispatcher", "asyncio_loop", "glib", "qt"]
 
@@ -27,6 +29,8 @@ def asyncio_loop(loop: asyncio.AbstractEventLoop | None = None) -> Dispatcher:
 
     """
     if loop is None:
+        import asyncio  # noqa: PLC0415 - it brings TLS along, and not all who import this have a loop
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError as error:

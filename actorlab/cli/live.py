@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from actorlab.cli.looks import LOOKS, seconds_in_words
 from actorlab.core.run_state import RunState
 from actorlab.runtime.run import Progress, Run, Steps, StepView
 
@@ -23,22 +24,6 @@ TURNS: Final = 5.0  # pictures of the spinner in a second
 BAR: Final = 16
 ROOM: Final = 24
 """So many steps are shown one by one; of more, those that matter now."""
-
-LOOKS: Final = {
-    S.WAITING: ("○", "dim"),
-    S.RUNNING: ("◐", "cyan"),
-    S.PAUSING: ("‖", "dim yellow"),
-    S.PAUSED: ("‖", "yellow"),
-    S.RETRYING: ("↻", "yellow"),
-    S.CANCELLING: ("◌", "yellow"),
-    S.SUCCEEDED: ("✔", "green"),
-    S.FAILED: ("✘", "bold red"),
-    S.CANCELLED: ("✘", "yellow"),
-    S.TIMED_OUT: ("✘", "bold red"),
-    S.SKIPPED: ("-", "dim"),
-    S.INTERRUPTED: ("✘", "yellow"),
-    S.ABANDONED: ("!", "bold red"),
-}
 
 
 class Row(NamedTuple):
@@ -201,12 +186,3 @@ def others(steps: Sequence[StepView], shown: Sequence[StepView]) -> str:
     counts = Counter(states_of(steps))
     counts.subtract(step.state for step in shown)
     return "… and " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-
-
-def seconds_in_words(seconds: float) -> str:
-    """Write a duration: 5.2 s, 1:05, 2:00:07."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

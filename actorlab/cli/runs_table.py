@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actorlab.cli.kept import moment_in_words, since_when, state_named, wide_console
-from actorlab.cli.live import LOOKS, seconds_in_words
+from actorlab.cli.looks import LOOKS, seconds_in_words
 from actorlab.core.run_state import RunState
 from actorlab.journal import JournalReader, KeptRun
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actorlab.cli.kept import moment_in_words, wide_console
-from actorlab.cli.live import LOOKS, seconds_in_words
+from actorlab.cli.looks import LOOKS, seconds_in_words
 from actorlab.cli.runs_table import state_text, took
 from actorlab.cli.telling import paragraphs
 from actorlab.core.run_state import RunState

@@ -14,10 +14,15 @@ Whatever is wrong with the file is said with the file's name and the line. A fil
       required: [sweep]
 """
 
-from actorlab.config.journal_place import JOURNAL
-from actorlab.config.lab import ConfiguredLab, lab_from_yaml
-from actorlab.config.model import BenchConfig, DeviceEntry, DiscoverConfig, LabConfig, RestartConfig
-from actorlab.config.reading import read_journal_place, read_lab_file
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from actorlab.config.journal_place import JOURNAL, read_journal_place
+
+if TYPE_CHECKING:
+    from actorlab.config.lab import ConfiguredLab, lab_from_yaml
+    from actorlab.config.model import BenchConfig, DeviceEntry, DiscoverConfig, LabConfig, RestartConfig
+    from actorlab.config.reading import read_lab_file
 
 __all__ = [
     "JOURNAL",
@@ -31,3 +36,14 @@ __all__ = [
     "read_journal_place",
     "read_lab_file",
 ]
+
+PLACES: Final = {"ConfiguredLab": "lab", "lab_from_yaml": "lab", "read_lab_file": "reading"}
+"""Where things are that aren't in `model`."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs drivers and pydantic only when it is asked for: a journal's place is told without them."""
+    if name in __all__:
+        return getattr(import_module(f"actorlab.config.{PLACES.get(name, 'model')}"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from actorlab.config.journal_place import JOURNAL, none_for_false
 from actorlab.config.naming import imported_error, imported_factory, imported_function, regular_expression
+from actorlab.config.secret_texts import FOLDER
 from actorlab.core.overflow import MailboxPolicy, Overflow
 from actorlab.core.restart import RestartPolicy, Then, When
 from actorlab.device import DeviceConfig
@@ -21,7 +22,6 @@ from actorlab.quantities import ReadBack
 
 __all__ = [
     "BENCH",
-    "FOLDER",
     "PORT",
     "TOKENS",
     "BenchConfig",
@@ -36,8 +36,6 @@ __all__ = [
     "TlsConfig",
 ]
 
-FOLDER: Final = "secrets"
-"""The folder beside the lab's file with a file for each secret, if the file names no other."""
 BENCH: Final = "bench:"
 """So begins the address of an instrument on the simulated bench."""
 PORT: Final = 8600

@@ -10,14 +10,13 @@ from pydantic import ValidationError
 
 from actorlab.config.environment import read_source
 from actorlab.config.importing import importable
-from actorlab.config.journal_place import JOURNAL, journal_in, none_for_false
+from actorlab.config.journal_place import journal_in
 from actorlab.config.mistakes import missing_folders, mistaken_addresses, mistaken_calls, mistaken_options, mistakes_of
 from actorlab.config.model import LabConfig, ServerConfig
 from actorlab.config.secret_texts import with_secrets
 from actorlab.config.source import Location
-from actorlab.errors import ConfigError
 
-__all__ = ["read_journal_place", "read_lab_file", "read_server_section"]
+__all__ = ["read_lab_file", "read_server_section"]
 
 
 def read_lab_file(path: str | Path) -> LabConfig:
@@ -48,23 +47,6 @@ def read_lab_file(path: str | Path) -> LabConfig:
     place: Location = ("discover", "required") if config.discover.required else ("discover",)
     folders = [str(source.beside(("discover", "folders"), folder)) for folder in config.discover.folders]
     return config.model_copy(update={"discover": config.discover.looking_in(folders, str(source.spot(place)))})
-
-
-def read_journal_place(path: Path) -> str | None:
-    """Return where the lab of a file keeps its journal, if it does; its devices aren't looked at.
-
-    Raises:
-        ConfigError: a file can't be read or is no YAML, or this is no path and no URL.
-
-    """
-    whole = read_source(path)
-    needed = {key: value for key, value in whole.content.items() if key in {"journal", "secrets"}}
-    source = with_secrets(replace(whole, content=needed), os.environ)
-    said = none_for_false(source.content.get("journal", JOURNAL))
-    if not isinstance(said, str | None):
-        message = f"{source.spot(('journal',))}: journal: {said!r} is no path and no URL"
-        raise ConfigError(message)
-    return journal_in(source, said)
 
 
 def read_server_section(path: Path) -> ServerConfig:

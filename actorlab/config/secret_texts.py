@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from actorlab.config.model import FOLDER
 from actorlab.config.naming import did_you_mean
 from actorlab.config.source import Location, Mistake, Source, is_list, is_map
 from actorlab.config.yaml_file import Reference, plain_text
 from actorlab.errors import ConfigError
 from actorlab.hidden import HiddenText
 
-__all__ = ["with_secrets"]
+__all__ = ["FOLDER", "with_secrets"]
+
+FOLDER: Final = "secrets"
+"""The folder beside the lab's file with a file for each secret, if the file names no other."""
 
 
 def with_secrets(source: Source, environ: Mapping[str, str]) -> Source:

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from actorlab import Lab, Run, RunState, Shared, progress, query, spawn, task, track, workflow
-from actorlab.cli.live import chosen, live_tree, others, seconds_in_words, waits_for
+from actorlab.cli.live import chosen, live_tree, others, waits_for
+from actorlab.cli.looks import seconds_in_words
 from actorlab.runtime.run import StepView
 
 
