@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rich.pretty import pretty_repr
-
 from actorlab.encoding import StandIn as Unreadable
 from actorlab.runtime.asked import DeviceName
 
@@ -23,6 +21,8 @@ def shortened(value: Any) -> str:
         return str(value)
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"array of {' x '.join(map(str, value.shape)) or 'no axes'} {value.dtype}"
+    from rich.pretty import pretty_repr  # noqa: PLC0415 - it looks for packages of all kinds
+
     return pretty_repr(value, max_length=8, max_string=200, max_depth=4)
 
 
