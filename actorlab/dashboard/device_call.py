@@ -13,7 +13,7 @@ from nicegui import ui
 from actorlab.dashboard.fitting import fitting_devices
 from actorlab.dashboard.form_view import FormView
 from actorlab.dashboard.forms import form_of
-from actorlab.dashboard.widgets import button, select
+from actorlab.dashboard.widgets import button, fold, select
 from actorlab.errors import text_of
 from actorlab.quantities.hints import signature_of
 from actorlab.server.telling import plain
@@ -40,11 +40,13 @@ class DeviceCall:
             if told["kind"] in {"method", "attribute"} and member not in lifecycle and not member.isupper()
         }
         self._view: FormView | None = None
-        with ui.expansion("Call a method").props("dense").classes("fold").mark(f"calls-{name}"):
-            labels = {member: label_of(member, told) for member, told in self._members.items()}
-            self._choice = select(labels, "Method or attribute").classes("wide").mark(f"member-{name}")
-            self._box = ui.element("div").classes("form")
-            self._answer = ui.label().classes("answer").props('role="status"').mark(f"answer-{name}")
+        fold("Call a method", self._fill).mark(f"calls-{name}")
+
+    def _fill(self) -> None:
+        labels = {member: label_of(member, told) for member, told in self._members.items()}
+        self._choice = select(labels, "Method or attribute").classes("wide").mark(f"member-{self._name}")
+        self._box = ui.element("div").classes("form")
+        self._answer = ui.label().classes("answer").props('role="status"').mark(f"answer-{self._name}")
         self._answer.set_visibility(False)
         self._choice.on_value_change(self._show_form)
 

@@ -85,9 +85,9 @@ class DeviceCard:
 
     def _show_trace(self) -> ui.label:
         """Show where the last error comes from."""
-        with ui.expansion("Traceback of the last error").props("dense").classes("fold") as fold:
+        with ui.expansion("Traceback of the last error").props("dense").classes("fold") as folded:
             text = ui.label().classes("trace mono")
-        fold.bind_visibility_from(self._error.name, "visible")
+        folded.bind_visibility_from(self._error.name, "visible")
         return text
 
 

@@ -26,13 +26,6 @@ class DeviceLives:
         self._name = name
         self._holder = ""
         lab = page.lab
-        with ui.dialog() as self._sure, ui.card().classes("dialog"):
-            self._question = heading("")
-            ui.label("Its next command fails there: what was set on the device is gone.")
-            with ui.element("div").classes("row end"):
-                button("Go back", self._sure.close, "quiet")
-                restart = self._acting("Restart", partial(lab.restart, name))
-                button("Restart anyway", restart, "danger").mark(f"restart-anyway-{name}")
         with ui.element("div").classes("row"):
             self._reset = self._button("Reset", partial(lab.reset, name), "Begin a new life, or forget the last error")
             self._restart = button("Restart", self._ask_restart).tooltip("Disconnect, make anew, connect, make safe")
@@ -41,7 +34,7 @@ class DeviceLives:
                 "Disconnect", partial(lab.disconnect, name, f"{page.who.name} has disconnected it"),
                 "Make safe, and disconnect until somebody connects it",
             )  # fmt: skip
-        self._restarting = restart
+        self._restarting = self._acting("Restart", partial(lab.restart, name))
 
     def refresh(self, status: DeviceStatus) -> None:
         """Show the buttons that make sense."""
@@ -53,18 +46,23 @@ class DeviceLives:
         self._disconnect.set_visibility(not off and not status.holder)
 
     async def _ask_restart(self) -> None:
-        if self._holder:
-            self._question.text = f"{self._name} is held by {self._holder}. Restart it?"
-            self._sure.open()
-        else:
+        if not self._holder:
             await self._restarting()
+            return
+        with ui.dialog(value=True) as sure, ui.card().classes("dialog"):
+            heading(f"{self._name} is held by {self._holder}. Restart it?")
+            ui.label("Its next command fails there: what was set on the device is gone.")
+            with ui.element("div").classes("row end"):
+                button("Go back", sure.close, "quiet")
+                anyway = button("Restart anyway", self._restarting, "danger").mark(f"restart-anyway-{self._name}")
+        anyway.on_click(sure.close)
+        sure.on("hide", sure.delete)
 
     def _button(self, what: str, function: Callable[[], None], hint: str) -> ui.button:
         return button(what, self._acting(what, function)).tooltip(hint).mark(f"{what.lower()}-{self._name}")
 
     def _acting(self, what: str, function: Callable[[], None]) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
-            self._sure.close()
             await self._page.call(function)
             self._page.tell(f"{self._name}: {what.lower()} done", "positive")
 

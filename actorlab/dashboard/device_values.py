@@ -9,6 +9,7 @@ from nicegui import ui
 
 from actorlab.dashboard.sampling import numeric_queries
 from actorlab.dashboard.sparkline import sparkline
+from actorlab.dashboard.widgets import fold
 
 if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext
@@ -42,7 +43,7 @@ class DeviceValues:
         self._shown: dict[str, Shown] = {}
         self._box = ui.element("div").classes("values")
         if self._there and page.may("operator"):
-            self._show_choice()
+            fold("Choose live values", self._fill_choice)
 
     def refresh(self, status: DeviceStatus) -> None:
         """Show the newest values; looking at them is what has them read."""
@@ -57,7 +58,7 @@ class DeviceValues:
             shown.text.text = f"{series.text} {self._units.get(member, '')}".strip() if series.text else "…"
             shown.age.text = series.error or age_of(series, now, held=bool(status.holder))
             shown.age.classes(replace="small error-text" if series.error else "small muted")
-            shown.line.content = sparkline(tuple(series.points), now)
+            shown.line.content = sparkline(tuple(series.points), series.time)  # the same until there is a new one
 
     def _show(self, member: str) -> Shown:
         with ui.element("div").classes("value"):
@@ -67,16 +68,14 @@ class DeviceValues:
             age = ui.label()
         return Shown(text, age, line)
 
-    def _show_choice(self) -> None:
+    def _fill_choice(self) -> None:
+        """Show what there is to choose from."""
         samples = self._page.newsroom.samples
         chosen = samples.chosen(self._name, self._there[:AT_FIRST])
-        with ui.expansion("Choose live values").props("dense").classes("fold"):
-            ui.label("They are read while somebody looks at this page and nobody uses the device.").classes(
-                "muted small"
-            )
-            boxes = {member: ui.checkbox(member, value=member in chosen).props("dense") for member in self._there}
-            beside = ui.checkbox("also while a task uses it, between its calls", value=samples.beside(self._name))
-            beside.props("dense").mark(f"beside-{self._name}")
+        ui.label("They are read while somebody looks at this page and nobody uses the device.").classes("muted small")
+        boxes = {member: ui.checkbox(member, value=member in chosen).props("dense") for member in self._there}
+        beside = ui.checkbox("also while a task uses it, between its calls", value=samples.beside(self._name))
+        beside.props("dense").mark(f"beside-{self._name}")
 
         def choose() -> None:
             members = tuple([member for member, box in boxes.items() if box.value])

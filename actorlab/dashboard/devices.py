@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
 from actorlab.dashboard.device_card import DeviceCard
+from actorlab.errors import ConfigError
 
 if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext
+    from actorlab.runtime.lab import Lab
 
 __all__ = ["show_devices"]
 
@@ -32,12 +35,26 @@ def show_devices(page: PageContext) -> None:
             empty.set_visibility(not statuses)
             for name in [name for name in cards if name not in statuses]:
                 cards.pop(name).delete()
+            missing = [name for name in statuses if name not in cards]
+            descriptions = await page.look(described, page.lab, missing) if missing else {}
             for name, status in statuses.items():
-                if name not in cards:
-                    description = await page.look(page.lab.describe, name)
+                if name in descriptions:
                     with box:
-                        cards[name] = DeviceCard(page, name, description)
-                cards[name].refresh(status)
+                        cards[name] = DeviceCard(page, name, descriptions[name])
+                    await asyncio.sleep(0)  # many cards take their time, and others want to be answered meanwhile
+                if page.gone:
+                    return
+                if name in cards:
+                    cards[name].refresh(status)
 
     page.watch(refresh, kinds=KINDS)
     page.every(TURN, refresh)
+
+
+def described(lab: Lab, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Describe some devices; one may have been removed meanwhile."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        with suppress(ConfigError):
+            found[name] = lab.describe(name)
+    return found

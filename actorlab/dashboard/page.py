@@ -82,6 +82,11 @@ class PageContext:
             long = tone in {"negative", "warning"}
             ui.notify(text, type=tone, position="bottom", timeout=10_000 if long else 4_000, close_button=long)
 
+    @property
+    def gone(self) -> bool:
+        """Tell whether the browser has left: nothing needs to be shown any more."""
+        return self._client.is_deleted
+
     # -- looks and calls
 
     async def look(self, function: Callable[[*Ts], R], *args: *Ts) -> R:

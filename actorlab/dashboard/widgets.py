@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from nicegui import ui
 
-__all__ = ["Fact", "Kind", "button", "fact", "heading", "select", "show_text"]
+__all__ = ["Fact", "Kind", "button", "fact", "fold", "heading", "select", "show_text"]
 
 Kind: TypeAlias = Literal["plain", "main", "quiet", "danger"]
 
@@ -16,6 +16,21 @@ def button(text: str, handler: Callable[..., Awaitable[None] | object], kind: Ki
     """Show a button: the main thing to do here, one of several, one that is rarely needed, or a dangerous one."""
     made = ui.button(text, on_click=handler, color=None)
     return made.props("no-caps unelevated no-wrap").classes(f"button button-{kind}")
+
+
+def fold(title: str, fill: Callable[[], object]) -> ui.expansion:
+    """Show a title under which something is folded away; it is made when somebody opens it first."""
+    made = ui.expansion(title).props("dense").classes("fold")
+    filled: list[bool] = []
+
+    def opened() -> None:
+        if not filled:
+            filled.append(True)
+            with made:
+                fill()
+
+    made.on_value_change(opened)
+    return made
 
 
 def heading(text: str, level: int = 2) -> ui.label:
