@@ -49,7 +49,7 @@ def test_a_signal_ends_the_server_and_the_lab_with_clients_connected(start: Star
     url = process.stdout.readline().split(" at ")[1].split(";")[0]
     with httpx.stream("GET", f"{url}/events", timeout=20) as stream:
         lines = stream.iter_lines()
-        assert next(lines).startswith("id: ")
+        assert next(lines) == "event: snapshot"
         process.send_signal(number)
         assert list(lines)  # it ends
     assert process.wait(20) == 0
