@@ -11,6 +11,7 @@ from nicegui import ui
 from actorlab.dashboard.fitting import fitting_devices
 from actorlab.dashboard.form_view import FormView
 from actorlab.dashboard.forms import Form, blamed, form_of
+from actorlab.dashboard.placing import placed
 from actorlab.dashboard.run_graph import coloured_gantt
 from actorlab.dashboard.run_style import add_style
 from actorlab.dashboard.run_tree import link_to_run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext
     from actorlab.rehearsal.rehearsal import Rehearsal
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.run import Run
 
 __all__ = ["show_start"]
 
@@ -142,7 +144,7 @@ class StartForm:
         if values is None:
             return
         try:
-            run = await self._page.call(partial(self._page.lab.start, self._name, **values))
+            run = await self._page.call(started, self._page.lab, self._name, values)
         except ActorLabError as error:
             self._refused(error)
             return
@@ -150,9 +152,15 @@ class StartForm:
         ui.navigate.to(link_to_run(run.id))
 
 
+def started(lab: Lab, name: str, values: dict[str, Any]) -> Run[Any]:
+    """Start a task by its name; for a thread."""
+    args, kwargs = placed(lab.tasks[name].signature, values)
+    return lab.start(name, *args, **kwargs)
+
+
 def rehearsed(lab: Lab, name: str, values: dict[str, Any]) -> tuple[Rehearsal, str]:
     """Rehearse a task by its name; for a thread."""
-    task, args, kwargs = lab.catalogue.call(name, (), values)
+    task, args, kwargs = lab.catalogue.call(name, *placed(lab.tasks[name].signature, values))
     found = lab.rehearse.using(steps=STEPS, seconds=SECONDS)(task, *args, **kwargs)
     return found, coloured_gantt(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from actorlab.dashboard.form_kinds import (
 )
 from actorlab.dashboard.form_kinds import parsed as parsed_as
 from actorlab.dashboard.forms import Field, Form, form_of, no_devices
+from actorlab.dashboard.placing import placed
+from actorlab.dashboard.start import rehearsed, started
 
 
 class Laser:
@@ -258,3 +261,35 @@ def test_no_schema_and_no_text_is_too_strange(properties: dict[str, Any], texts:
     values, errors = made.read(raws)
     json.dumps(values)
     assert not values.keys() & errors.keys()
+
+
+def total(first: int, second: int = 5, /, third: int = 7, *rest: int, **others: int) -> list[object]:
+    return [first, second, third, rest, others]
+
+
+@pytest.mark.parametrize(
+    ("values", "result"),
+    [
+        ({"first": 1}, [1, 5, 7, (), {}]),
+        ({"first": 1, "second": 2, "third": 3}, [1, 2, 3, (), {}]),
+        ({"first": 1, "rest": [8, 9]}, [1, 5, 7, (8, 9), {}]),
+        ({"first": 1, "third": 3, "rest": [8], "more": 4}, [1, 5, 3, (8,), {"more": 4}]),
+    ],
+)
+def test_what_is_taken_by_place_is_given_by_place(values: dict[str, Any], result: list[object]) -> None:
+    args, kwargs = placed(inspect.signature(total), values)
+    assert total(*args, **kwargs) == result
+
+
+def test_a_task_with_any_number_of_arguments_can_be_started() -> None:
+    @task
+    def count(first: int, *rest: int) -> int:
+        return first + len(rest)
+
+    with Lab() as lab:
+        lab.register(count)
+        made = form_of(lab.describe_task("count")["parameters"], no_devices)
+        values, errors = made.read({"first": "1", "rest": "5, 6"})
+        assert not errors
+        assert started(lab, "count", values).result(5) == 3
+        assert rehearsed(lab, "count", values)[0].name == "count"
