@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -202,6 +203,21 @@ def test_a_forked_process_uses_no_connection_of_its_parent(client: Client) -> No
         os._exit(code)
     assert all(client.describe("laser")["name"] == "laser" for _ in range(20))
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it sends signals")
+def test_after_ctrl_c_nobody_reads_the_answer_that_was_waited_for() -> None:
+    def late(made: socket.socket) -> None:
+        made.recv(65536)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert made.recv(1) == b"", "the client has given it up"
+
+    with somebody(late, says(OK)) as url:
+        connection = Connection(url, None, PATIENCE)
+        with pytest.raises(KeyboardInterrupt):
+            connection.post("/")
+        assert connection.get("/") == {}
+        connection.close()
 
 
 def test_a_closed_client_says_so(served: Any) -> None:
