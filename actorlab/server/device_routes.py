@@ -13,6 +13,7 @@ from actorlab.server.device_answers import CallBody, DescriptionAnswer, DeviceAn
 from actorlab.server.device_use import answer_of, read_from, written_to
 from actorlab.server.error_answers import says
 from actorlab.server.offered import check_device
+from actorlab.server.plain_calls import plain_calls
 from actorlab.server.refusing import LabRoute
 from actorlab.server.telling import answer, plain
 
@@ -56,6 +57,8 @@ def device_routes(desk: Desk) -> APIRouter:
         """Call a method of a device, and answer with what it returns."""
         await desk.offers(name, member, "method")
         return answer(await answer_of(desk, name, member, body, desk.leases.used(key, who)))
+
+    call.plainly = plain_calls(desk)  # type: ignore[attr-defined]  # `LabRoute` looks for it
 
     @routes.get("/devices/{name}/attributes/{member}", dependencies=[operator], responses=used)
     async def read(name: Name, member: Member, who: Asker, key: LeaseKey = None) -> Response:

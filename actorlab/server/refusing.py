@@ -35,7 +35,9 @@ from actorlab.server.refused import Refused
 from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    Plainly = Callable[[Request], Awaitable[Response | None]]
 
 __all__ = ["Gate", "LabRoute", "Refused", "refusal"]
 
@@ -68,7 +70,8 @@ class Gate:
 class LabRoute(APIRoute):
     """A route whose errors are answered here, also in the application of somebody else.
 
-    Of what is sent by those whom its gate doesn't let in, nothing is read; there is no route without a gate.
+    Of what is sent by those whom its gate doesn't let in, nothing is read; there is no route without a gate. An
+    endpoint may have a function `plainly`, which answers what needs nothing of what FastAPI does.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -76,12 +79,16 @@ class LabRoute(APIRoute):
         handle = super().get_route_handler()
         (gate,) = [found.dependency for found in self.dependencies if isinstance(found.dependency, Gate)]
         takes_body = self.body_field is not None
+        endpoint: Any = self.endpoint
 
         async def answered(request: Request) -> Response:
             try:
                 gate.admit(request)
                 refuse_large(request)
-                return await handle(await read(request) if takes_body else request)
+                known = await read(request) if takes_body else request
+                plainly: Plainly | None = getattr(endpoint, "plainly", None)
+                response = None if plainly is None else await plainly(known)
+                return await handle(known) if response is None else response
             except Exception as error:  # noqa: BLE001 - the boundary: whoever asks is told
                 return refusal(request, error)
 
