@@ -111,9 +111,7 @@ class LiveRun:
 
     def timeline(self) -> Rehearsal:
         """Return what it has done, and what is planned of the rest."""
-        from actorlab.runtime.rehearse import planned  # noqa: PLC0415 - loaded by those who ask for it
-
-        return planned(self.run)
+        return self.run.supervisor.lab.rehearse.planned(self.run)
 
 
 class PastRun:

@@ -72,6 +72,10 @@ class Rehearse:
         """Return what a run has done so far, and when, to be seen beside its rehearsal."""
         return timeline_of(run)
 
+    def planned(self, run: Run[Any]) -> Rehearsal:
+        """Return what a run has done so far and, behind its `now`, what is planned of the rest; as by `timeline`."""
+        return planned(run, self._durations)
+
     def using(
         self,
         *,

@@ -25,7 +25,6 @@ from actorlab.dashboard.run_rows import rows_of
 from actorlab.drawing import draw
 from actorlab.errors import ConfigError
 from actorlab.rehearsal import DeviceUse, Entry, Estimate, Rehearsal
-from actorlab.runtime.rehearse import planned
 
 S = RunState
 
@@ -267,7 +266,7 @@ def test_the_timeline_goes_on_with_what_is_planned(gate: Gate) -> None:
         laser = lab.add("laser", Laser)
         run = lab.start(scan, laser, gate)
         assert gate.began.wait(5)
-        timeline = planned(run)
+        timeline = lab.rehearse.planned(run)
         assert timeline.now is not None
         assert [entry.title for entry in timeline.entries] == ["tune(1500.0)", "held", "tune(1550.0)"]
         first, second, third = timeline.entries
@@ -279,7 +278,7 @@ def test_the_timeline_goes_on_with_what_is_planned(gate: Gate) -> None:
         assert ">now</text>" in svg
         gate.go_on.set()
         run.result(5)
-        assert planned(run).now is None
+        assert lab.rehearse.planned(run).now is None
 
 
 def test_the_timeline_of_very_many_steps_is_a_small_picture() -> None:
