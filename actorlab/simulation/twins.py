@@ -66,7 +66,7 @@ def twin_of(name: str, recipe: Recipe, benches: Benches) -> InThread:
     if known:
         return InThread(cls, (benches.resource(known[0]), *recipe.args[1:]), recipe.kwargs, config, 1)
     text = (
-        f"{name} has no simulated twin: give it one by DeviceConfig(twin=…), a function that makes an object with the "
-        f"same methods which needs no instrument"
+        f"{name} has no simulated twin: give it one by DeviceConfig(twin=…), or twin: module:function in lab.yaml, a "
+        f"function that makes an object with the same methods which needs no instrument"
     )
     raise ConfigError(text)

@@ -81,3 +81,44 @@ def test_another_kind_of_file_is_wrong_use(actorlab: Command, experiment: Write,
     told = actorlab("rehearse", experiment(HEATING), "-o", tmp_path / "r.png")
     assert told.exit_code == 2
     assert ".svg" in told.output
+
+
+OWN = """
+    from actorlab import task
+
+    class Keithley:
+        def __init__(self, address: str) -> None:
+            raise RuntimeError("nothing may be connected")
+
+        def read(self) -> float:
+            return 0.0
+
+    class Fake:
+        def read(self) -> float:
+            return 42.0
+
+    @task
+    def look(smu: Keithley) -> None:
+        reading = smu.read()
+        if reading != 42.0:
+            raise ValueError(f"it was {reading}")
+"""
+
+
+@pytest.mark.parametrize("twin", [True, False])
+def test_it_simulates_devices_by_the_twins_that_the_labs_file_names(
+    actorlab: Command, program: Write, tmp_path: Path, twin: bool
+) -> None:
+    file = program(OWN)
+    lab = tmp_path / "own.yaml"
+    said = f'twin: "{file.stem}:Fake"' if twin else ""
+    lab.write_text(
+        f'journal: null\ndevices:\n  smu:\n    class: "{file.stem}:Keithley"\n    address: "GPIB0::24"\n    {said}\n'
+    )
+    told = actorlab("rehearse", file, "--lab", lab, "--simulate")
+    assert told.exit_code == (0 if twin else 2), told.output
+    if twin:
+        assert "look simulated" in told.output
+    else:
+        assert "smu has no simulated twin" in told.stderr
+        assert "twin: module:function in lab.yaml" in " ".join(told.stderr.split())
