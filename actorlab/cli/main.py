@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from actorlab.cli.journal_commands import add_journal_commands
+from actorlab.cli.options import AsEvents, Debug, JournalPlace, LabFile, LabOfJournal, Parameters, Program, Quiet
 from actorlab.cli.server_commands import add_to
 
 __all__ = ["app"]
@@ -22,50 +24,6 @@ app = typer.Typer(
 )
 
 add_to(app)
-
-Program = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE[:NAME]",
-        help="A Python file, and the workflow, task or function in it that is meant; or a NAME that `tasks` lists.",
-    ),
-]
-LabFile = Annotated[
-    Path | None,
-    typer.Option("--lab", metavar="FILE", help="The lab's file. Default: lab.yaml beside FILE, or else here."),
-]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--parameter", "-p", metavar="NAME=VALUE", help="A parameter: text, a,b,c or JSON; or a device's name."
-    ),
-]
-JournalPlace = Annotated[
-    str | None,
-    typer.Option(
-        "--journal",
-        metavar="PATH|URL",
-        help="The journal. Default: the lab's file says, or ACTORLAB_JOURNAL, else journal.db.",
-    ),
-]
-LabOfJournal = Annotated[
-    Path | None,
-    typer.Option("--lab", metavar="FILE", help="The file of the lab whose journal is meant. Default: lab.yaml here."),
-]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, as `runs` lists it: sweep#3.")]
-Reason = Annotated[str, typer.Option(help="What to say to those who ask why.")]
-AgainFrom = Annotated[
-    str | None,
-    typer.Option("--from", metavar="STEP", help="Do this step again, and all that are written after it."),
-]
-Changed = Annotated[
-    bool,
-    typer.Option("--changed", help="The workflow has changed: keep the values of steps that are as they were."),
-]
-AsEvents = Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON; the result is the last.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
-Wait = Annotated[float, typer.Option(min=0, help="Wait at most so many seconds.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
 
 @app.command()
@@ -212,177 +170,7 @@ def bench(
         serve_bench(time_scale, host, any_port=any_port)
 
 
-@app.command()
-def runs(
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    states: Annotated[list[str] | None, typer.Option("--state", help="Only those in this state.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only those since then: 2h, 3d, 2026-11-20.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only those of this name.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = 20,
-    *,
-    children: Annotated[bool, typer.Option("--all", help="Also those that other runs have started.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one run a line, as JSON.")] = False,
-    debug: Debug = False,
-) -> None:
-    """List the runs in a journal, the latest first."""
-    from actorlab.cli.kept import opened_journal  # noqa: PLC0415 - see above
-    from actorlab.cli.runs_table import Wanted, list_runs  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(list_runs(reader, Wanted(states or (), since, name, limit, children), as_json=json))
-
-
-@app.command()
-def show(
-    run: RunId,
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Draw what was done when, as .svg.")] = None,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    debug: Debug = False,
-) -> None:
-    """Show what a run did: its steps, when and by whom, its devices, its errors, its data."""
-    from actorlab.cli.kept import find_run, opened_journal  # noqa: PLC0415 - see above
-    from actorlab.cli.showing import show_run  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(show_run(reader, find_run(reader, run), output, as_json=json))
-
-
-@app.command()
-def cancel(
-    run: RunId,
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    reason: Reason = "",
-    wait: Wait = 10.0,
-    *,
-    debug: Debug = False,
-) -> None:
-    """Cancel a run of a lab in another process, and wait for its end.
-
-    It exits with 1 if it has not ended by then.
-    """
-    from actorlab.cli.asking import cancel_run  # noqa: PLC0415 - see above
-    from actorlab.cli.kept import find_run, opened_journal  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(cancel_run(reader, find_run(reader, run), reason, wait))
-
-
-@app.command()
-def pause(
-    run: RunId,
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    reason: Reason = "",
-    wait: Wait = 10.0,
-    *,
-    debug: Debug = False,
-) -> None:
-    """Let a run of a lab in another process stand still; `resume` lets it go on. It keeps its devices.
-
-    It exits with 1 if it doesn't stand by then.
-    """
-    from actorlab.cli.asking import pause_run  # noqa: PLC0415 - see above
-    from actorlab.cli.kept import find_run, opened_journal  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(pause_run(reader, find_run(reader, run), reason, wait))
-
-
-@app.command()
-def resume(
-    run: RunId,
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    answers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--answer",
-            metavar="STEP=WORD",
-            help="What would be asked: redo, skip or abort of a step; go-on, again, all-again or abort of devices.",
-        ),
-    ] = None,
-    again_from: AgainFrom = None,
-    *,
-    changed: Changed = False,
-    json: AsEvents = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Let a paused run go on, or go on with one that was interrupted.
-
-    If no lab runs, this opens the lab, and goes on until the end of the run, as `run` does.
-    """
-    from actorlab.cli.displays import display_for  # noqa: PLC0415 - see above
-    from actorlab.cli.resuming import Wish, go_on, read_answers  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug):
-        wish = Wish(run, read_answers(answers or []), again_from, changed=changed)
-        raise typer.Exit(go_on(wish, journal, lab, display_for(json=json, quiet=quiet, debug=debug)))
-
-
-@app.command()
-def retry(
-    run: RunId,
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    again_from: AgainFrom = None,
-    *,
-    changed: Changed = False,
-    json: AsEvents = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Do again what failed in a run, or was cut off; the steps that had finished are kept, and nobody is asked.
-
-    If no lab runs, this opens the lab, and goes on until the end of the run, as `run` does.
-    """
-    from actorlab.cli.displays import display_for  # noqa: PLC0415 - see above
-    from actorlab.cli.resuming import Wish, go_on  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug):
-        wish = Wish(run, {}, again_from, changed=changed, insists=True)
-        raise typer.Exit(go_on(wish, journal, lab, display_for(json=json, quiet=quiet, debug=debug)))
-
-
-@app.command()
-def why(run: RunId, journal: JournalPlace = None, lab: LabOfJournal = None, *, debug: Debug = False) -> None:
-    """Say why a run waits; or how it ended, and what it was doing then."""
-    from actorlab.cli.asking import why_run  # noqa: PLC0415 - see above
-    from actorlab.cli.kept import find_run, opened_journal  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(why_run(reader, find_run(reader, run)))
-
-
-@app.command()
-def export(
-    run: RunId,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .csv, .h5, .nc, .zarr or .json.")],
-    journal: JournalPlace = None,
-    lab: LabOfJournal = None,
-    *,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file, if there is one.")] = False,
-    debug: Debug = False,
-) -> None:
-    """Write the rows that a run has recorded so far to a file."""
-    from actorlab.cli.exporting import export_run  # noqa: PLC0415 - see above
-    from actorlab.cli.kept import find_run, opened_journal  # noqa: PLC0415
-    from actorlab.cli.telling import wrong_use  # noqa: PLC0415
-
-    with wrong_use(debug=debug), opened_journal(journal, lab) as reader:
-        raise typer.Exit(export_run(reader, find_run(reader, run), output, reader.folder, overwrite=overwrite))
+add_journal_commands(app)
 
 
 @app.command()
