@@ -34,7 +34,7 @@ async def show_frame(page: PageContext, panels: Iterable[Panel]) -> None:
             ui.element("div").classes("grow")
             show_who(page)
             show_stop_button(page)
-    with ui.element("main").classes("content").props('id="content" tabindex="-1"'):
+    with ui.element("div").classes("content").props('id="content" tabindex="-1"'):
         show_stopped(page)
         show_questions(page)
         shown = page.panel.show(page)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from actorlab import Lab
+from actorlab.dashboard.panels import PANELS
 from actorlab.errors import ConfigError
 from actorlab.server import Server
 from tests.dashboard.conftest import Served
@@ -60,3 +61,49 @@ def test_no_page_may_be_framed_and_none_loads_from_elsewhere(served: Served) -> 
     headers = httpx.get(served.url).headers
     assert headers["X-Frame-Options"] == "DENY"
     assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def test_no_page_is_wider_than_a_phone(served: Served, look: Look) -> None:
+    page = look(served.url, width=360)
+    for panel in PANELS:
+        page.goto(served.url + panel.path)
+        expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, panel.path
+        expect(page.get_by_role("button", name="Emergency stop")).to_be_in_viewport(ratio=1)
+
+
+def test_light_or_dark_is_chosen_once_for_all_pages(served: Served, look: Look) -> None:
+    page = look(served.url)
+    assert not page.evaluate("document.documentElement.classList.contains('dark')")
+    page.get_by_role("button", name="Light, dark").click()
+    page.goto(f"{served.url}/dashboard/log")
+    expect(page.locator("html.dark body.body--dark")).to_be_visible()
+    page.get_by_role("button", name="Light, dark").click()
+    expect(page.locator("html.dark")).to_have_count(0)
+
+
+def test_everything_is_reached_by_the_keyboard(served: Served, look: Look) -> None:
+    page = look(served.url)
+    expect(page.get_by_role("heading", name="laser")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    page.get_by_role("button", name="Emergency stop").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Why?")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Why?")).to_be_hidden()
+    assert served.lab.stopped is None
+
+
+def test_the_emergency_stop_is_in_reach_beside_open_questions_and_menus(served: Served, look: Look) -> None:
+    page = look(served.url, width=360)
+    served.lab.start("asks", "laser")
+    expect(page.get_by_role("alertdialog")).to_be_visible()
+    page.get_by_text("Call a method").click()
+    page.get_by_label("Method or attribute").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.get_by_role("button", name="Emergency stop").click()
+    page.get_by_role("button", name="Stop everything").click()
+    expect(page.get_by_role("alert").filter(has_text="no reason was given")).to_be_visible()
