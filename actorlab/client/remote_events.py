@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from actorlab.client.sse import Message, Reader
@@ -37,7 +38,7 @@ class RemoteEvents:
     If the connection is lost, it is made anew: an event of the kind "reconnected" says so, and what happened meanwhile
     follows. If the server doesn't keep all of that any more, an event of the kind "gap" comes, and a new snapshot.
 
-    Iterate over it in one thread; `close` ends it from any.
+    It listens from when it is made. Iterate over it in one thread; `close` ends it from any.
 
     Raises `ServerUnavailable` when the server was away for longer than `away` seconds.
     """
@@ -61,9 +62,10 @@ class RemoteEvents:
         self._answer: Endless | None = None
         self._lost: float | None = None
         self._wait = FIRST_WAIT
-        self._events = self._heard()
         self.last_id = last_id
         """The id of the last event, from which another program could go on."""
+        self._events = self._heard()
+        next(self._events)  # it listens from now on
 
     def __iter__(self) -> Self:
         return self
@@ -76,7 +78,10 @@ class RemoteEvents:
             ServerUnavailable: the server was away for too long.
 
         """
-        return next(self._events)
+        while True:
+            event = next(self._events)
+            if event is not None:
+                return event
 
     def close(self) -> None:
         """Hear no more; who waits for an event finds that there is none."""
@@ -84,6 +89,8 @@ class RemoteEvents:
         answer = self._answer
         if answer is not None:
             answer.cut()
+        with suppress(ValueError):  # another thread waits for an event: it hears of it
+            self._events.close()
 
     def __enter__(self) -> Self:
         return self
@@ -92,23 +99,25 @@ class RemoteEvents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._events.close()
 
-    def _heard(self) -> Generator[Event]:
-        """Yield what happens, over one connection after the other."""
+    def _heard(self) -> Generator[Event | None]:
+        """Yield what happens, over one connection after the other, and None when it listens."""
         while not self._closed.is_set():
             error: ServerUnavailable | None = None
             try:
                 for event in self._once():
                     yield event
-                    if event.kind == END or (self._is_last is not None and self._is_last(event)):
+                    if event is not None and self._ends(event):
                         return
             except ServerUnavailable as caught:
                 error = caught
             self._wait_for_server(error)
 
-    def _once(self) -> Generator[Event]:
-        """Yield what happens, as long as one connection lasts."""
+    def _ends(self, event: Event) -> bool:
+        return event.kind == END or (self._is_last is not None and self._is_last(event))
+
+    def _once(self) -> Generator[Event | None]:
+        """Yield what happens, as long as one connection lasts, and None when it listens."""
         from actorlab.client.endless import endless  # noqa: PLC0415 - httpx takes a while, and many hear no events
 
         with endless(self._connection, self._path, self._query, self.last_id, SILENT) as answer:
@@ -116,6 +125,7 @@ class RemoteEvents:
             if self._lost is not None:
                 yield own_event(RECONNECTED, after=monotonic() - self._lost)
             self._lost, self._wait = None, FIRST_WAIT
+            yield None
             yield from self._read(answer)
 
     def _wait_for_server(self, error: ServerUnavailable | None) -> None:

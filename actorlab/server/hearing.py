@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from actorlab.encoding import text_of_tree
-from actorlab.errors import ConfigError, NotAllowed
+from actorlab.errors import ConfigError, DeviceBusy, NotAllowed
 from actorlab.server.broadcast import BEAT
+from actorlab.server.conflicts import conflicts_over
 from actorlab.server.refusing import Refused
 from actorlab.server.relays import MOST, Source
 from actorlab.server.stream_items import item_json
@@ -51,7 +52,7 @@ class Hearing:
         In the name of a lease that holds the device, it is the lease's, and ends with it.
 
         Raises:
-            Refused: there is no such stream, or the arguments don't fit.
+            Refused: there is no such stream, the arguments don't fit, or somebody holds the device.
             Exception: as a listener in a program would get it.
 
         """
@@ -61,9 +62,12 @@ class Hearing:
         source = Source(device, stream, json.dumps([args, kwargs], sort_keys=True), who.may("operator"), form, held)
         try:
             await self._desk.look(self._desk.relays.join, self, source, given(args), given(kwargs), lease)
-        except BaseException:
-            self.leave()
-            raise
+        except DeviceBusy as error:
+            conflicts = conflicts_over(self._desk.lab, [device])
+            raise Refused(409, error, self._origin, conflicts=conflicts) from error
+        finally:
+            if self.relay is None:
+                self.leave()
 
     def leave(self) -> None:
         """Listen no longer."""

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from actorlab.errors import Cancelled, LeaseLost, ServerUnavailable
+from actorlab.errors import Cancelled, LeaseLost, NotLeased, ServerUnavailable
 from actorlab.server.channel import Channel
 from actorlab.server.client_leases import within
 from actorlab.server.refusing import Refused
@@ -82,8 +82,8 @@ class Relay:
                 self.lost = item.dropped
                 self.channel.put(item.sequence, sent, sent.size + BESIDE)
                 self.channel.wake()
-        except Cancelled as cancelled:
-            self.error = LeaseLost(f"the lease has ended, and with it what was listened to in its name: {cancelled}")
+        except (Cancelled, NotLeased) as ended:
+            self.error = LeaseLost(f"the lease has ended, and with it what was listened to in its name: {ended}")
         except Exception as error:  # noqa: BLE001 - the boundary of the thread: it goes to those who listen
             self.error = error
         finally:

@@ -183,12 +183,14 @@ def test_a_lost_connection_is_made_anew_and_what_was_missed_is_counted(
 def test_a_held_device_is_not_started_by_a_client_and_the_holder_is_named(
     served: Any, lab: Lab, camera: Camera, client: Client
 ) -> None:
-    del served
     gate = threading.Event()
     run = lab.start(hold, camera, gate)
     until(lambda: bool(lab.status("camera").holder))
     with pytest.raises(DeviceBusy, match="hold#1"):
         next(iter(client.stream("camera", "frames", 2)))
+    url = f"{served.url}/devices/camera/streams/frames"
+    answer = httpx.get(url, params={"arguments": '{"side": 2}'})
+    assert (answer.status_code, answer.json()["conflicts"][0]["holder"]) == (409, run.id)
     assert next(iter(client.stream("camera", "levels"))).value == 0.5  # a query is for everybody
     gate.set()
     run.result(PATIENCE)

@@ -70,6 +70,15 @@ def test_after_a_lost_connection_events_go_on_without_a_gap(client: Client, lab:
     assert not [event for event in told if event.kind == "gap"]
 
 
+def test_another_program_goes_on_where_one_has_stopped(client: Client, served: Any, lab: Lab) -> None:
+    with client.events(kinds=["emit"]) as events:
+        lab.run(chatter, 5)
+        told = [next(events).data["data"] for _ in range(2)]
+    with Client(served.url) as other, other.events(kinds="emit", last_id=events.last_id) as events:
+        told += [next(events).data["data"] for _ in range(3)]
+    assert told == [0, 1, 2, 3, 4]
+
+
 def test_a_server_that_was_started_anew_is_found_again_and_says_that_something_is_missing(lab: Lab) -> None:
     server = Server(lab, port=0).start()
     port = int(server.url.rpartition(":")[2])
