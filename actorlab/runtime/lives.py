@@ -346,7 +346,8 @@ class Lives:
         if cell is None or actor.abandoned:
             return
         cell.last_error, cell.why = error, short(error)
-        logger.warning("%s failed: %s; its last calls:\n%s", cell.name, cell.why, cell.recorder.told())
+        text = "%s failed: %s; its last calls:\n%s"
+        logger.warning(text, cell.name, cell.why, cell.recorder.told(), extra={"device": cell.name})
         self._stand(cell, DeviceState.RESTARTING)
         self._leases.available(cell, available=False)
         self._decider.after(cell.config.safe_timeout, self._not_gone, actor)
@@ -456,7 +457,8 @@ class Lives:
         actor.look()
         actor.kill()
         where = actor.where()
-        logger.warning("%s: its process was killed, because %s; it was here:\n%s", cell.name, reason, where)
+        text = "%s: its process was killed, because %s; it was here:\n%s"
+        logger.warning(text, cell.name, reason, where, extra={"device": cell.name})
         self._release_callers(cell, actor, reason)
 
     @staticmethod

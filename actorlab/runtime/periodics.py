@@ -232,7 +232,8 @@ class Beating:
         name = self.member.on(cell.name)
         events = cell.lab_actor.lab.events
         events.add(cell.name, "periodic", method=name, state=PeriodicState.GAVE_UP.value, why=reason)
-        logger.warning("%s gave up: %s; %s.start() begins it again", name, reason, name)
+        text = "%s gave up: %s; %s.start() begins it again"
+        logger.warning(text, name, reason, name, extra={"device": cell.name})
         if stop_lab:
             events.add("lab", "escalated", reason=f"{name}: {reason}")
             cell.lab_actor.lives.escalate(f"{name} gave up: {reason}", None)

@@ -112,7 +112,8 @@ class ProcessBody(Body):
         stack = worker.stack()
         where = f"; it was here:\n{stack}" if stack else ""
         text = "%s didn't end in time after its cancellation, and its worker process %d was killed%s"
-        logger.warning(text, self.name, worker.pid, where)
+        its = {"run": self.actor.id, "step": self.name}
+        logger.warning(text, self.name, worker.pid, where, extra=its)
         self.actor.lab.decider.post(self._kill, worker)
 
     def _kill(self, worker: WorkerProcess | None) -> None:

@@ -181,7 +181,8 @@ class Streams:
             self._finish(production, None)
 
     def _note_failed_close(self, production: Production, error: BaseException) -> None:
-        logger.warning("closing the stream %s failed", self._name_of(production), exc_info=error)
+        its = {"device": self._cell.name}
+        logger.warning("closing the stream %s failed", self._name_of(production), exc_info=error, extra=its)
 
     def _is_entitled(self, production: Production) -> bool:
         return production.everybodys or production.token is self._cell.token
