@@ -206,3 +206,28 @@ def test_a_device_that_is_tried_again_and_again_is_left_alone_once_it_is_disconn
     lab.later(0.2, list).result(PATIENCE)
     assert len(attempts) == tried
     lab.close()
+
+
+class Later(Failing):
+    """One with a command."""
+
+    def heat(self) -> None:
+        """Heat."""
+
+
+@task
+def use(device: Later) -> None:
+    """Use it."""
+    device.heat()
+
+
+def test_a_run_that_waits_for_a_device_is_refused_when_that_is_disconnected() -> None:
+    config = DeviceConfig(optional=True, restart=RestartPolicy(delay=60.0, max_delay=60.0))
+    attempts: list[int] = []
+    lab = Lab()
+    later = lab.add("later", config(Later), attempts)
+    run = lab.start(use, later)
+    assert not run.done()
+    lab.disconnect("later")
+    assert isinstance(run.exception(PATIENCE), DeviceUnavailable)
+    lab.close()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from actorlab import Client, ConfigError, Lab, RunState, record, task, workflow
-from actorlab.server import Server
+from actorlab.server import Role, Server, Tokens, create_token
 
 from .conftest import Gates, Laser, Served, asks, fails, sweep, twice
 
@@ -156,3 +156,19 @@ def test_an_interrupted_run_goes_on_in_another_lab(tmp_path: Path) -> None:
         client.answer(client.questions[0]["id"], "yes")
         assert resumed.result(PATIENCE) == "yes"
     second.close()
+
+
+def test_only_an_admin_sees_tracebacks_of_the_past(kept: Served, tmp_path: Path) -> None:
+    roles: tuple[Role, ...] = ("viewer", "admin")
+    tokens = {role: create_token(tmp_path / "tokens.json", f"a {role}", role) for role in roles}
+    run = kept.lab.start("outdoors", "laser")
+    run.exception(PATIENCE)
+    seen: dict[Role, str] = {}
+    with Server(kept.lab, port=0, tokens=Tokens.read(tmp_path / "tokens.json")) as server:
+        for role in roles:
+            with Client(server.url, token=tokens[role]) as client:
+                seen[role] = str(client.past(run.id))
+    assert "Traceback" in seen["admin"]
+    assert "Traceback" not in seen["viewer"]
+    assert 'test_history.py",' not in seen["viewer"]
+    assert "it rains" in seen["viewer"]

@@ -57,7 +57,10 @@ def test_what_failed_is_done_when_it_is_asked_for_again(served: Served, client: 
     assert start(served, "a", body).status_code == 409
     holder.cancel()
     holder.exception(PATIENCE)
-    assert start(served, "a", body).status_code == 201
+    again = start(served, "a", body)
+    assert again.status_code == 201
+    assert "Idempotent-Replayed" not in again.headers
+    client.get(again.json()["id"]).result(PATIENCE)
 
 
 class Cutting:
