@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
+    allow_header_conformance,
     content_type_conformance,
+    negative_data_rejection,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
+    unsupported_method,
 )
 
 from actorlab import Lab, query, record, task, workflow
@@ -26,7 +29,7 @@ from actorlab.server import app
 
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
-    response_schema_conformance,
+    response_schema_conformance, negative_data_rejection, unsupported_method, allow_header_conformance,
 ]  # fmt: skip
 EXAMPLES = 5
 STREAMS = ("/events", "/streams")
