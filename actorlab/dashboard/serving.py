@@ -36,6 +36,7 @@ CONNECTIONS: Final = "/_nicegui_ws/"
 PREFIXES: Final = ("/dashboard/", "/_nicegui/", CONNECTIONS)
 AWAY: Final = 4.0
 """A browser that was gone for less than so many seconds finds its page as it was."""
+ICON_PATH: Final = "/favicon.ico"
 ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#1d5c9e"/>'
     '<path d="M6 20h5l3-10 5 14 3-8h4" fill="none" stroke="#fff" stroke-width="2.6" stroke-linejoin="round"/></svg>'
@@ -125,7 +126,7 @@ class Dashboard:
             await core.sio.shutdown()
             connections.start_service_task = True  # in whichever event loop comes next
         run.reset()  # its pools are gone, and the next dashboard may want some
-        for path in ("/favicon.ico", *(panel.path for panel in PANELS)):
+        for path in (ICON_PATH, *(panel.path for panel in PANELS)):
             core.app.remove_route(path)
 
     def _add_page(self, panel: Panel) -> None:
@@ -177,7 +178,7 @@ class Dashboard:
             return PlainTextResponse("the server ends", 503)
         if session is not None and path.startswith(CONNECTIONS):
             return None if speaks_for_itself(connection, session) else PlainTextResponse("not your page", 403)
-        if session is not None or path == LOGIN:
+        if session is not None or path in {LOGIN, ICON_PATH}:
             return None
         is_page = path == "/" or path.startswith("/dashboard/")
         return RedirectResponse(LOGIN, 303) if is_page else PlainTextResponse("log in first", 401)
@@ -202,7 +203,7 @@ def refuse_other_pages(connection: HTTPConnection) -> None:
 
 def is_ours(path: str) -> bool:
     """Tell whether an address belongs to the dashboard."""
-    return path in {"/", "/dashboard", "/favicon.ico"} or path.startswith(PREFIXES)
+    return path in {"/", "/dashboard", ICON_PATH} or path.startswith(PREFIXES)
 
 
 def with_headers(send: Send) -> Send:

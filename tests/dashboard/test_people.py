@@ -82,6 +82,7 @@ def test_without_a_login_every_page_leads_to_it(guarded: Served, path: str) -> N
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/login")
     forged = httpx.get(guarded.url + path, cookies={COOKIE: "x" * 43})
     assert forged.status_code == 303
+    assert httpx.get(f"{guarded.url}/favicon.ico").status_code == 200  # the login page's own
 
 
 def test_without_a_login_there_is_no_connection_either(guarded: Served) -> None:
