@@ -59,6 +59,7 @@ class Notes:
         "began",
         "devices",
         "ended",
+        "failed_stopping",
         "log",
         "parameters",
         "progress",
@@ -81,6 +82,8 @@ class Notes:
         self.ended: dict[int, float] = {}
         self.retry_waits: dict[int, str] = {}
         """The devices that a step which is to be tried again waits for."""
+        self.failed_stopping: tuple[tuple[str, Exception], ...] = ()
+        """What bodies raised of their own as they were stopped, in a ``finally`` for example, by their names."""
         self.waits_until = waits_until
         self.devices = UNASKED
         """What its devices said of themselves before it began."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.core.run_state import RunState
-from actorlab.errors import ActorLabError, LeaseLost, RunCancelled, RunTimeout, repr_of
+from actorlab.errors import ActorLabError, LeaseLost, RunCancelled, RunTimeout, repr_of, text_of
 
 if TYPE_CHECKING:
     from actorlab.runtime.run_actor import RunActor
@@ -74,6 +74,9 @@ def annotate(actor: RunActor, error: Any) -> None:
     for index, failed in core.cleanup_errors:
         if failed is not error:
             error.add_note(f"the clean-up {actor.cleanups[index].name} failed: {repr_of(failed)}")
+    for name, failed in actor.notes.failed_stopping:
+        if failed is not error:
+            error.add_note(f"{name} failed as it was stopped: {text_of(failed)}")
     if not isinstance(error, RunCancelled):
         for stack in actor.stacks:
             error.add_note(stack)

@@ -15,7 +15,10 @@ from actorlab.core.plan import Plan
 from actorlab.core.run_core import RunCore
 from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
+    LeaseLost,
     LeaseTimeout,
+    RunCancelled,
+    text_of,
 )
 from actorlab.kernel import Actor, Reply
 from actorlab.options import seconds_until
@@ -520,12 +523,21 @@ class RunActor(Actor):
         body = self.bodies.get(step)
         if body is not None and body.attempt == attempt:
             del self.bodies[step]
+            if body.alarm and isinstance(error, Exception):
+                self._failed_stopping(body, error)
             body.ended = body.alarm = True
             if body.holds:
                 give_up(self, body)
         if error is None:
             self.values[step] = value
         self._step_ended(step, attempt, error)
+
+    def _failed_stopping(self, body: Body, error: Exception) -> None:
+        """Keep what a body raised of its own as it was stopped: the run ends as it would have, and says so."""
+        if isinstance(error, (RunCancelled, LeaseLost)):
+            return
+        self.notes.failed_stopping += ((body.name, error),)
+        self.lab.logger.warning("a body failed as it was stopped", run=self.id, body=body.name, error=text_of(error))
 
     def _step_ended(self, step: int, attempt: int, error: BaseException | None) -> None:
         self.notes.ended[step] = monotonic()

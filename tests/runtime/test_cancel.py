@@ -735,3 +735,32 @@ def test_many_cancels_at_any_moment_end_every_run_and_leave_the_device_usable(la
         assert seen in ([], ["off", "safe"], ["safe"], ["warming up", "off", "safe"])
         lamp.set(1)
         assert log == [*seen, "set 1"]
+
+
+# -- what fails as it is stopped
+
+
+@task(timeout=None)
+def fails_on_its_way_out(begun: Gate) -> None:
+    try:
+        begun.arrive()
+        sleep(60)
+    finally:
+        text = "the file can't be closed"
+        raise OSError(text)
+
+
+def test_what_a_body_raises_as_it_is_cancelled_is_told(lab: Lab, gate: Gate) -> None:
+    run = lab.start(fails_on_its_way_out, gate)
+    gate.reached()
+    run.cancel("enough")
+    error = run.exception(5)
+    assert isinstance(error, RunCancelled)
+    assert run.state is RunState.CANCELLED
+    assert error.__notes__ == [f"{run.id} failed as it was stopped: OSError: the file can't be closed"]
+
+
+def test_what_a_body_raises_as_its_time_is_over_is_told(lab: Lab, gate: Gate) -> None:
+    with pytest.raises(RunTimeout) as failed:
+        lab.run(fails_on_its_way_out.options(timeout=0.05), gate)
+    assert any("failed as it was stopped: OSError" in note for note in failed.value.__notes__)
