@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from importlib.metadata import version
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVarTuple
 
 from opentelemetry import context as contexts
 from opentelemetry import propagate, trace
@@ -27,7 +27,7 @@ from actorlab.runtime.delivering import Complaints
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.trace import Span, SpanContext
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from actorlab.runtime.told_calls import ToldCall
 
 __all__ = ["Tracing"]
+
+Ts = TypeVarTuple("Ts")
 
 BUFFER: Final = 50_000
 """So many events, and so many calls, may wait to be told; what is more is dropped, and that is logged."""
@@ -109,7 +111,8 @@ class Tracing:
         lab = self._lab
         events = lab.events.subscribe(kinds=("run", "step"), buffer=BUFFER, snapshot=False)
         lab.decider.post(lab.lab_actor.calls.add, self._count)
-        lab.decider.post(lab.observers.put, lambda: self._follow(events))
+        closing = lab.events.subscribe(kinds="closed", snapshot=False)
+        lab.decider.post(lab.observers.put, lambda: self._follow(events, closing))
 
     # -- the deciding thread
 
@@ -179,38 +182,42 @@ class Tracing:
 
     # -- the thread that tells
 
-    def _follow(self, events: Subscription) -> None:
-        """Tell what happens, until the lab has closed."""
+    def _follow(self, events: Subscription, closing: Subscription) -> None:
+        """Tell what happens, until the lab has closed; a thread that woke up for each event would cost every run."""
         over = False
         with ExitStack() as at_end:
             at_end.callback(events.close)
+            at_end.callback(closing.close)
             while not over:
                 over = events.closed
-                try:
-                    self._tell_some(events)
-                except Exception as error:  # noqa: BLE001 - a boundary: processors of spans are the user's
-                    self._complaints.tell(error)
+                closing.get(TURN)
+                self._tell_some(events)
             self._carry_out(self._tree.close_all(time.time()))
 
     def _tell_some(self, events: Subscription) -> None:
         """Tell what has happened; a call's run was told before the call was made, so it is known by then."""
-        event = events.get(TURN)
         count = len(self._calls)
-        while event is not None:
+        while (event := events.get(0.0)) is not None:
             self._carry_out(self._tree.take(event))
-            event = events.get(0.0)
         self._tell_calls(count)
 
     def _carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
                 case Open():
-                    self._open(action)
+                    self._safely(self._open, action)
                 case Mark(place, what, at):
                     if place in self._spans:
                         self._spans[place].add_event(what, timestamp=nanoseconds(at))
                 case Close():
-                    self._close(action)
+                    self._safely(self._close, action)
+
+    def _safely(self, tell: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Tell one thing, and go on with the next if that fails: processors of spans are the user's."""
+        try:
+            tell(*args)
+        except Exception as error:  # noqa: BLE001 - the boundary to the user's code
+            self._complaints.tell(error)
 
     def _open(self, action: Open) -> None:
         place, run = action.place, self._runs.get(action.place.run)
@@ -234,13 +241,13 @@ class Tracing:
     def _close(self, action: Close) -> None:
         place, at, state, error = action
         span = self._spans.pop(place, None)
+        if place[1:] == WHOLE:
+            self._forget_later(place.run)
         if span is not None:
             span.set_attribute("actorlab.state", state)
             if state in BAD:
                 span.set_status(trace.Status(trace.StatusCode.ERROR, error or state))
             span.end(nanoseconds(at))
-        if place[1:] == WHOLE:
-            self._forget_later(place.run)
         if state == LOST:
             self._complaints.tell(ConfigError(f"the end of {place.run} was missed: too much happens to be traced"))
 
@@ -257,7 +264,7 @@ class Tracing:
         for _ in range(count):
             call = self._calls.popleft()
             self._told += 1
-            self._tell_call(call, call.by.body, offset)
+            self._safely(self._tell_call, call, call.by.body, offset)
         missed = self._called - self._told - len(self._calls)
         if missed > 0:
             self._told += missed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -10,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from actorlab.core import tally
 from actorlab.core.tally import KINDS, EventTally
+from actorlab.errors import ConfigError
 from actorlab.server.metric_families import told_calls, told_counts, told_devices, told_lab
 
 if TYPE_CHECKING:
@@ -17,15 +19,16 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from actorlab.core.backlog import Event
     from actorlab.runtime.events import Subscription
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.later import Later
     from actorlab.runtime.told_calls import ToldCall
 
 __all__ = ["CallTally", "Meter"]
 
 DURATIONS: Final = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0)
 BUFFER: Final = 20_000
+PERIOD: Final = 1.0
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -52,7 +55,8 @@ class Meter:
         self._events = EventTally()
         self._calls: dict[tuple[str, str], CallTally] = {}
         self._listening: Subscription | None = None
-        # The lab tells its events in one thread, and Prometheus asks in others; a mailbox would let it ask too early.
+        self._next: Later[None] | None = None
+        # Whoever asks counts what was told since the last time, and several may ask; a mailbox would need a reader.
         self._lock = threading.Lock()
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -68,13 +72,16 @@ class Meter:
     def begin(self) -> None:
         """Begin to count."""
         if self._listening is None:
-            self._listening = self._lab.events.subscribe(self._take, kinds=KINDS, buffer=BUFFER)
+            self._listening = self._lab.events.subscribe(kinds=KINDS, buffer=BUFFER)
             self._lab.decider.post(self._lab.lab_actor.calls.add, self._count)
+            self._take_regularly()
 
     def end(self) -> None:
         """Count no longer."""
         if self._listening is not None:
             self._listening.close()
+            if self._next is not None:
+                self._next.cancel()
             self._lab.decider.post(self._lab.lab_actor.calls.remove, self._count)
 
     # -- what is counted
@@ -86,9 +93,17 @@ class Meter:
         if seconds is not None:
             self._answering.labels(verb, route).observe(seconds)
 
-    def _take(self, event: Event) -> None:
+    def _take_regularly(self) -> None:
+        """Count now and then, also if nobody asks: a thread that woke up for each event would cost every run a lot."""
+        self._take()
+        with suppress(ConfigError):  # the lab is closing
+            self._next = self._lab.later(PERIOD, self._take_regularly)
+
+    def _take(self) -> None:
+        """Count what was told since the last time."""
         with self._lock:
-            self._events.take(event)
+            while self._listening is not None and (event := self._listening.get(0.0)) is not None:
+                self._events.take(event)
 
     def _count(self, call: ToldCall) -> None:
         key = call.device, kind_of(call.member)
@@ -111,6 +126,7 @@ class Meter:
     def collect(self) -> Iterator[Metric]:
         """Tell everything, as it stands now."""
         lab = self._lab
+        self._take()
         for device, kind in list(self._calls):
             if device not in lab.cells:
                 del self._calls[device, kind]

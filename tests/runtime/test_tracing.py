@@ -288,12 +288,14 @@ def test_a_sampler_that_drops_a_run_drops_all_of_it(told: Told) -> None:
 
 def test_a_processor_that_raises_or_blocks_holds_no_run_back(caplog: pytest.LogCaptureFixture) -> None:
     go_on = threading.Event()
+    tried: list[str] = []
 
     class Bad(SpanProcessor):
         """One that does both."""
 
         def on_end(self, span: ReadableSpan) -> None:
             go_on.wait(PATIENCE)
+            tried.append(span.name)
             message = f"can't take {span.name}"
             raise OSError(message)
 
@@ -305,6 +307,7 @@ def test_a_processor_that_raises_or_blocks_holds_no_run_back(caplog: pytest.LogC
         assert [lab.run(tune, laser, float(number)) for number in range(20)] == list(range(20))
         go_on.set()
     assert "can't take" in caplog.text
+    assert len(tried) == 3 * 20, "one that fails hinders no other"
 
 
 def test_two_labs_that_tell_one_provider_keep_their_spans_apart(told: Told) -> None:
