@@ -101,7 +101,7 @@ class RemoteRun:
         }  # fmt: skip
 
     def _page(self, after: int) -> tuple[list[Row], int, int]:
-        told = self._connection.get(path_of("runs", self.id, "data"), after=after)
+        told = self._connection.get(path_of("runs", self.id, "data"), after=after, arrays=True)
         rows = [row_in(row) for row in told["rows"]]
         for row in rows:
             if row.get("error") is not None:
@@ -223,10 +223,10 @@ class RemoteRun:
 
 
 def rows_at(connection: Connection, path: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows at a path; of one whose values can't be told, or read here, its `error` and no values."""
+    """Yield the rows at a path, with their arrays; of one whose values can't be told, or read here, its `error`."""
     after = 0
     while True:
-        told = connection.get(path, after=after)
+        told = connection.get(path, after=after, arrays=True)
         for row in told["rows"]:
             yield row_in(row)
         if not told["rows"]:

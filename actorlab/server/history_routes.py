@@ -12,7 +12,7 @@ from actorlab.server.history_answers import EventsAnswer, KeptRunAnswer, PastAns
 from actorlab.server.past import Wanted, events_of, listed, past_rows, told_all, why
 from actorlab.server.refusing import LabRoute
 from actorlab.server.run_answers import RowsAnswer
-from actorlab.server.run_routes import After, Before, Id, Limit, States
+from actorlab.server.run_routes import After, Arrays, Before, Id, Limit, States
 from actorlab.server.telling import answer
 
 __all__ = ["history_routes"]
@@ -42,9 +42,9 @@ def history_routes(desk: Desk) -> APIRouter:
         return answer(await desk.read(events_of, lab, run_id, after, limit))
 
     @routes.get("/history/{run_id:path}/data", dependencies=[viewer], responses=says(RowsAnswer, 404, 409))
-    async def data(run_id: Id, after: After = 0, limit: Limit = 1000) -> Response:
+    async def data(run_id: Id, *, after: After = 0, limit: Limit = 1000, arrays: Arrays = False) -> Response:
         """Answer with rows that a run has recorded; `next` is the `after` of the next request."""
-        return answer(await desk.read(past_rows, lab, run_id, after, limit))
+        return answer(await desk.read(lambda: past_rows(lab, run_id, after, limit, arrays=arrays)))
 
     @routes.get("/history/{run_id:path}/why", dependencies=[viewer], responses=says(WhyAnswer, 404, 409))
     async def reasons(run_id: Id) -> Response:

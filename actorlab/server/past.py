@@ -11,7 +11,7 @@ from actorlab.journal import JournalReader
 from actorlab.runtime.facts import Facts
 from actorlab.runtime.history import History, StepHistory, history_of, only_ours
 from actorlab.server.refusing import Refused
-from actorlab.server.run_telling import row_told
+from actorlab.server.run_telling import page_of
 from actorlab.server.telling import plain
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ def events_of(lab: Lab, run_id: str, after: int, limit: int) -> dict[str, Any]:
     return {"events": told, "next": found[-1].number if found else after}
 
 
-def past_rows(lab: Lab, run_id: str, after: int, limit: int) -> dict[str, Any]:
+def past_rows(lab: Lab, run_id: str, after: int, limit: int, *, arrays: bool) -> dict[str, Any]:
     """Tell the rows that a run has recorded, after the first so many."""
     with journal_of(lab) as reader:
         chosen = islice(reader.rows(kept(reader, run_id).id), after, after + limit)
-        rows = [row_told(row, f"row {after + at}", run_id) for at, row in enumerate(chosen)]
+        rows = page_of(chosen, after, run_id, arrays=arrays)
     return {"rows": rows, "next": after + len(rows), "dropped": 0}
 
 

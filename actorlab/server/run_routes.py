@@ -18,7 +18,7 @@ from actorlab.server.run_telling import Wanted, begun, found, in_full, listed, o
 from actorlab.server.starting import started
 from actorlab.server.telling import answer
 
-__all__ = ["After", "Before", "Id", "Limit", "States", "run_routes"]
+__all__ = ["After", "Arrays", "Before", "Id", "Limit", "States", "run_routes"]
 
 LONGEST: Final = 30.0
 MOST: Final = 2**53
@@ -29,6 +29,10 @@ After = Annotated[int, Query(ge=0, le=MOST, description="So many are known alrea
 States = Annotated[list[RunState] | None, Query(description="Only runs in these states.")]
 Children = Annotated[bool, Query(description="Also runs that other runs have started.")]
 Before = Annotated[str | None, Query(description="The id of a run: go on with those that are older.")]
+Arrays = Annotated[
+    bool,
+    Query(description="Send large arrays themselves, and not references to the files in which the lab keeps them."),
+]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Answer with so many, at most.")]
 
 
@@ -71,9 +75,10 @@ def run_routes(desk: Desk) -> APIRouter:
         return answer(await desk.look(lambda: outcome(run, traces=who.may("admin"))))
 
     @routes.get("/runs/{run_id:path}/data", dependencies=[viewer], responses=says(RowsAnswer, 404))
-    async def data(run_id: Id, after: After = 0, limit: Limit = 1000) -> Response:
+    async def data(run_id: Id, *, after: After = 0, limit: Limit = 1000, arrays: Arrays = False) -> Response:
         """Answer with rows that a run has recorded so far; `next` is the `after` of the next request."""
-        return answer(await desk.look(lambda: rows_of(found(lab, run_id), after, limit)))
+        ask = desk.read if arrays else desk.look
+        return answer(await ask(lambda: rows_of(found(lab, run_id), after, limit, arrays=arrays)))
 
     @routes.get("/runs/{run_id:path}/steps", dependencies=[viewer], responses=says(StepsAnswer, 404))
     async def steps(run_id: Id, after: After = 0, limit: Limit = 1000) -> Response:

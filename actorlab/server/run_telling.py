@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actorlab.errors import ConfigError, EncodingError
+from actorlab.data.references import ArrayRef
+from actorlab.errors import ActorLabError, ConfigError, EncodingError
 from actorlab.server.refusing import Refused
 from actorlab.server.telling import failure, plain, value_told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from actorlab.core.run_state import RunState
     from actorlab.runtime.lab import Lab
     from actorlab.runtime.notes import Progress
@@ -25,11 +29,15 @@ __all__ = [
     "in_short",
     "listed",
     "outcome",
+    "page_of",
     "progress_told",
     "rows_of",
     "steps_of",
 ]
 
+PAGE: Final = 32 * 1024 * 1024
+"""So many bytes of arrays are sent at a time, but always one row."""
+LARGEST_ITEM: Final = 16
 STEPS: Final = 1000
 """The steps of a longer workflow aren't all listed."""
 
@@ -130,19 +138,46 @@ def outcome(run: Run[Any], *, traces: bool) -> dict[str, Any]:
         raise Refused(502, unwritable, f"run {run.id}") from unwritable
 
 
-def rows_of(run: Run[Any], after: int, limit: int) -> dict[str, Any]:
+def rows_of(run: Run[Any], after: int, limit: int, *, arrays: bool) -> dict[str, Any]:
     """Tell the rows that come after the first so many, and how many were let go."""
     dataset = run.data
     begin = max(after, dataset.dropped)
     chosen = islice(dataset, begin - dataset.dropped, begin - dataset.dropped + limit)
-    rows = [row_told(row, f"row {begin + at}", run.id) for at, row in enumerate(chosen)]
+    rows = page_of(chosen, begin, run.id, arrays=arrays)
     return {"rows": rows, "next": begin + len(rows), "dropped": dataset.dropped}
 
 
-def row_told(row: Row, what: str, run_id: str) -> dict[str, Any]:
-    """Tell a row; if its values are no data, why: the others come all the same."""
+def page_of(chosen: Iterable[Row], begin: int, run_id: str, *, arrays: bool) -> list[dict[str, Any]]:
+    """Tell rows, as many as fit; with the arrays themselves, if they are wanted, and not references to the files."""
+    told: list[dict[str, Any]] = []
+    left = PAGE
+    for row in chosen:
+        told.append(row_told(row, f"row {begin + len(told)}", run_id, arrays=arrays))
+        left -= sum(size_of(value) for value in row.values.values()) if arrays else 0
+        if left < 0:
+            break
+    return told
+
+
+def row_told(row: Row, what: str, run_id: str, *, arrays: bool) -> dict[str, Any]:
+    """Tell a row; if its values are no data, or their files are gone, why: the others come all the same."""
     told = {"time": row.time, "body": row.body}
     try:
-        return told | {"values": value_told(row.values, what)}
-    except EncodingError as error:
+        values = {name: read(name, value) for name, value in row.values.items()} if arrays else row.values
+        return told | {"values": value_told(values, what)}
+    except (ActorLabError, OSError) as error:
         return told | {"values": None, "error": failure(error, f"run {run_id}", traces=False)}
+
+
+def read(name: str, value: Any) -> Any:
+    """Read an array that is kept in a file; whatever else it is stays as it is."""
+    if not isinstance(value, ArrayRef):
+        return value
+    from actorlab.journal.kept_rows import with_unit  # noqa: PLC0415 - it brings the database, for those who keep one
+
+    return with_unit(name, [value.read()], value.unit or None)[0]
+
+
+def size_of(value: Any) -> int:
+    """Return how many bytes a kept array has, at most."""
+    return prod(value.shape) * LARGEST_ITEM if isinstance(value, ArrayRef) else 0

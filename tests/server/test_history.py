@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from actorlab import Client, ConfigError, Lab, RunState, record, task, workflow
@@ -37,6 +39,13 @@ def measure(laser: Laser, first: float) -> float:
 def outdoors(laser: Laser) -> float:
     """Prepare, then measure."""
     return measure(laser, prepare(laser))
+
+
+@task
+def picture() -> None:
+    """Record what is kept in files."""
+    for number in range(3):
+        record(image=np.full((600, 600), float(number)))
 
 
 @pytest.fixture
@@ -172,3 +181,21 @@ def test_only_an_admin_sees_tracebacks_of_the_past(kept: Served, tmp_path: Path)
     assert "Traceback" not in seen["viewer"]
     assert 'test_history.py",' not in seen["viewer"]
     assert "it rains" in seen["viewer"]
+
+
+def test_large_arrays_come_themselves_and_not_as_files_of_the_server(kept: Served, historian: Client) -> None:
+    kept.lab.register(picture)
+    run = historian.start("picture")
+    run.result(PATIENCE)
+    for rows in (list(run.rows()), list(historian.past_rows(run.id))):
+        assert [row["values"]["image"].shape for row in rows] == [(600, 600)] * 3
+        assert all(
+            np.array_equal(row["values"]["image"], np.full((600, 600), float(at))) for at, row in enumerate(rows)
+        )
+    path = f"{kept.url}/runs/{run.id.replace('#', '%23')}/data"
+    (row, *_) = httpx.get(path).json()["rows"]
+    assert len(str(row)) < 10_000  # a reference, for who doesn't ask for them
+    shutil.rmtree(next(Path(kept.lab.journalling.journal.where).parent.glob("*.zarr")))  # type: ignore[union-attr]
+    gone = list(run.rows())
+    assert [row["values"] for row in gone] == [None] * 3
+    assert all("can't be read" in str(row["error"]) for row in gone)
