@@ -95,11 +95,7 @@ def ensured(wanted: Wanted, token: str | None, verify: Verify, timeout: float) -
         return found
     try:
         with only_one(wanted.lock, timeout):
-            # another program may have started it meanwhile, or somebody did, and it still begins
-            running = wanted.lab_file is not None and record_of(wanted.lab_file) is not None
-            found = answering(wanted, token, verify, min(LOOKING, timeout))
-            alive = None if running or found is not None else started(wanted)
-            return awaited(wanted, token, verify, end, alive)
+            return awaited(wanted, token, verify, end)
     except TimeoutError as error:
         message = f"another program has tried to start the server for more than {timeout:g} s: {error}"
         raise ServerUnavailable(message) from error
@@ -169,14 +165,21 @@ def started(wanted: Wanted) -> int | None:
     return ended
 
 
-def awaited(wanted: Wanted, token: str | None, verify: Verify, end: float, alive: int | None) -> str:
-    """Wait until the server answers, and return where it is."""
+def awaited(wanted: Wanted, token: str | None, verify: Verify, end: float) -> str:
+    """Wait until the server answers, and return where it is; start it if it isn't there, or was just killed.
+
+    Another program may have started it meanwhile, or somebody did by hand, and it still begins.
+    """
+    begun, alive = False, None
     try:
         while True:
-            ended = alive is not None and readable(alive)
+            runs = wanted.lab_file is not None and record_of(wanted.lab_file) is not None  # or begins: who came first
+            ended = alive is not None and readable(alive) and not runs
             found = answering(wanted, token, verify, max(PAUSE, min(LOOKING, end - monotonic())))
             if found is not None:
                 return found
+            if not begun and not runs:
+                begun, alive = True, started(wanted)
             if ended or monotonic() > end:
                 how = "has ended" if ended else "doesn't answer in time"
                 message = f"the server that was started {how}; its log {wanted.log} ends so:\n{log_tail(wanted.log)}"

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from actorlab import ConfigError, NotAllowed, ServerUnavailable
+from actorlab import ConfigError, Lab, NotAllowed, ServerUnavailable
 from actorlab.cli.main import app
 from actorlab.client import ensure_server
 from actorlab.client.launching import launch, stop_server
 from actorlab.client.record import log_of, record_of, recorded
-from actorlab.server import create_token
+from actorlab.server import Server, create_token
 
 COMMAND = (sys.executable, "-m", "actorlab.cli.main")
 LAB = """
@@ -143,6 +143,17 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(tmp_path: Path) -> No
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ServerUnavailable, match="doesn't answer"):
             ensure_server(idle, url=url, log=tmp_path / "log", timeout=0.3)
+
+
+def test_a_server_that_somebody_begins_is_waited_for(lab_file: Path) -> None:
+    with ThreadPoolExecutor(1) as elsewhere, Lab() as lab:
+        with recorded(lab_file) as tell:
+            asked = elsewhere.submit(ensure_server, lab_file, timeout=WAIT)
+            with Server(lab, port=0) as server:
+                tell(server.url)
+                with asked.result(WAIT) as client:
+                    assert client.health["devices"] == 0
+        assert not log_of(lab_file).exists(), "no other was started"
 
 
 def test_a_lab_is_recorded_once_and_as_long_as_the_block_lasts(lab_file: Path) -> None:
