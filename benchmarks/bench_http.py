@@ -72,21 +72,16 @@ def line_of(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> st
     raise RuntimeError(message)
 
 
-@contextmanager
-def calls(peer: Peer, python: str, count: int) -> Generator[Callable[[], float]]:
-    """Run both sides, and yield what makes some calls and returns the seconds of each."""
-    pieces = max(2, int(count * peer.share))
-    with side(python, "serve", peer.name.partition("-")[0]) as server:
-        port = line_of(server, str.isdigit)
-        with side(python, "call", peer.name, port) as client:
-            line_of(client, lambda line: line == "ready")
+def timed(client: subprocess.Popen[str], pieces: int) -> Callable[[], float]:
+    """Return what makes some calls, and returns the seconds of each."""
+    line_of(client, lambda line: line == "ready")
 
-            def measure() -> float:
-                if client.stdin is not None:
-                    print(pieces, file=client.stdin, flush=True)
-                return float(line_of(client, lambda line: line.startswith("seconds ")).removeprefix("seconds "))
+    def measure() -> float:
+        if client.stdin is not None:
+            print(pieces, file=client.stdin, flush=True)
+        return float(line_of(client, lambda line: line.startswith("seconds ")).removeprefix("seconds "))
 
-            yield measure
+    return measure
 
 
 def bench(effort: Effort) -> list[Row]:
@@ -94,11 +89,18 @@ def bench(effort: Effort) -> list[Row]:
     count = effort.pieces(CALLS)
     with ExitStack() as stack:
         found = {peer: python for peer in (OURS, *PEERS) if (python := python_of(peer)) is not None}
-        timed = {peer.shown: stack.enter_context(calls(peer, python, count)) for peer, python in found.items()}
-        timings = take_turns(timed, effort.rounds)
-    ours = OURS.shown
+        servers = {
+            peer: stack.enter_context(side(python, "serve", peer.name.partition("-")[0]))
+            for peer, python in found.items()
+        }
+        clients = {
+            peer: stack.enter_context(side(python, "call", peer.name, line_of(servers[peer], str.isdigit)))
+            for peer, python in found.items()
+        }
+        measures = {peer.shown: timed(client, max(2, int(count * peer.share))) for peer, client in clients.items()}
+        timings = take_turns(measures, effort.rounds)
     return [
-        (timings.row if peer in found else absent)(ours, peer.shown, peer.target)  # each has its line
+        (timings.row if peer in found else absent)(OURS.shown, peer.shown, peer.target)  # each has its line
         for peer in PEERS
     ]
 
