@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from actorlab import Device, DeviceConfig, RestartPolicy
+from actorlab.errors import ActorLabError
 from tests.dashboard.conftest import Served
 
 Look = Callable[..., Page]
@@ -99,3 +103,36 @@ def choose(page: Page, member: str, *, opened: bool = False) -> None:
 def fill(page: Page, field: str, text: str) -> None:
     """Fill in a field."""
     page.get_by_label(field).fill(text)
+
+
+class Flaky(Device):
+    """A device whose line is cut at times."""
+
+    def __init__(self, cut: threading.Event) -> None:
+        self._cut = cut
+
+    def connect(self) -> None:
+        if self._cut.is_set():
+            message = "the line is cut"
+            raise ConnectionError(message)
+
+    def use(self) -> None:
+        """Use it."""
+        self.connect()
+
+
+def test_a_quarantined_device_says_why_and_comes_back_by_reset(served: Served, look: Look) -> None:
+    cut = threading.Event()
+    served.lab.add("flaky", DeviceConfig(restart=RestartPolicy(limit=0))(Flaky), cut)
+    page = look(served.url)
+    card = page.locator("article").filter(has=page.get_by_role("heading", name="flaky"))
+    expect(card.get_by_text("idle", exact=True)).to_be_visible()
+    expect(card.get_by_role("button", name="Reset")).to_be_hidden()
+    cut.set()
+    with pytest.raises(ActorLabError):
+        served.lab.device("flaky").use()
+    expect(card.get_by_text("quarantined", exact=True)).to_be_visible()
+    expect(card).to_contain_text("the line is cut")
+    cut.clear()
+    card.get_by_role("button", name="Reset").click()
+    expect(card.get_by_text("idle", exact=True)).to_be_visible()
