@@ -13,9 +13,9 @@ from rich.console import Console
 
 from actorlab.cli.places import journal_there
 from actorlab.core.run_state import RunState
+from actorlab.encoding import only_ours
 from actorlab.errors import ConfigError, JournalError
 from actorlab.journal import JournalReader, KeptRun
-from actorlab.runtime.history import only_ours
 
 __all__ = ["find_run", "moment_in_words", "opened_journal", "since_when", "state_named", "wide_console"]
 

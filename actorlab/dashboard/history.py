@@ -14,9 +14,9 @@ from actorlab.dashboard.run_look import SIGNS, TONES, state_words
 from actorlab.dashboard.run_style import add_style
 from actorlab.dashboard.run_tree import link_to_run
 from actorlab.dashboard.widgets import button, heading
+from actorlab.encoding import only_ours
 from actorlab.errors import ActorLabError
 from actorlab.rehearsal.words import in_words
-from actorlab.runtime.history import only_ours
 
 if TYPE_CHECKING:
     from actorlab.dashboard.page import PageContext

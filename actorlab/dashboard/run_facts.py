@@ -12,9 +12,9 @@ from actorlab.core.run_state import RunState
 from actorlab.dashboard.log_lines import Line, line_of
 from actorlab.dashboard.run_look import RunLook, StepLook
 from actorlab.dashboard.run_looking import look_at_run
-from actorlab.encoding import decode
+from actorlab.encoding import decode, only_ours
 from actorlab.errors import ConfigError, JournalError, RunCancelled, text_of
-from actorlab.runtime.history import History, StepHistory, history_of, only_ours
+from actorlab.runtime.history import History, StepHistory, history_of
 from actorlab.runtime.shown_values import arguments_text, shortened
 from actorlab.server.telling import trace_of
 

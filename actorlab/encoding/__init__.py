@@ -21,7 +21,7 @@ import hashlib
 import json
 from typing import Any
 
-from actorlab.encoding.names import Resolve, imported, loaded, only
+from actorlab.encoding.names import Resolve, imported, loaded, only, only_ours
 from actorlab.encoding.reading import Reader
 from actorlab.encoding.stand_in import StandIn, StandInError
 from actorlab.encoding.writing import Writer
@@ -39,6 +39,7 @@ __all__ = [
     "loaded",
     "loads",
     "only",
+    "only_ours",
     "text_of_tree",
 ]
 

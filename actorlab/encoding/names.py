@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["Resolve", "imported", "loaded", "name_of", "only"]
+__all__ = ["Resolve", "imported", "loaded", "name_of", "only", "only_ours"]
 
 Resolve: TypeAlias = Callable[[str], Any]
 """Finds what ``module:qualname`` names, or raises `LookupError` saying why it can't."""
@@ -69,3 +69,13 @@ def only(*classes: type, otherwise: Resolve | None = None) -> Resolve:
         raise LookupError(message)
 
     return resolve
+
+
+def only_ours(name: str) -> Any:
+    """Find a class of actorlab by its name, and others only where they are loaded: nobody's code runs by looking.
+
+    Raises:
+        LookupError: it isn't there.
+
+    """
+    return imported(name) if name.startswith("actorlab.") else loaded(name)

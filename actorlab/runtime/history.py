@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actorlab.core import run_events as ev
 from actorlab.core.run_state import RunState
-from actorlab.encoding import imported, loaded
 from actorlab.replay import RUN_EVENTS, Cores
 
 if TYPE_CHECKING:
     from actorlab.core.run_core import RunCore
     from actorlab.journal import JournalReader, KeptRun
 
-__all__ = ["History", "StepHistory", "history_of", "only_ours"]
+__all__ = ["History", "StepHistory", "history_of"]
 
 S = RunState
 MANY: Final = 2000
@@ -66,16 +65,6 @@ class History(NamedTuple):
 def is_over(step: StepHistory) -> bool:
     """Tell whether a step has come to an end of its own."""
     return step.state in (S.FAILED, S.TIMED_OUT) and step.ended is not None
-
-
-def only_ours(name: str) -> Any:
-    """Find a class of actorlab by its name, and others only where they are loaded: nobody's code runs by looking.
-
-    Raises:
-        LookupError: it isn't there.
-
-    """
-    return imported(name) if name.startswith("actorlab.") else loaded(name)
 
 
 def history_of(reader: JournalReader, run: KeptRun, deep: int = DEEP) -> History:

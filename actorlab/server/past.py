@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from actorlab.encoding import only_ours
 from actorlab.errors import ConfigError, JournalError
 from actorlab.journal import JournalReader
 from actorlab.runtime.facts import Facts
-from actorlab.runtime.history import History, StepHistory, history_of, only_ours
+from actorlab.runtime.history import History, StepHistory, history_of
 from actorlab.server.refusing import Refused
 from actorlab.server.run_telling import page_of
 from actorlab.server.telling import plain
