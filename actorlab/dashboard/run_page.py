@@ -21,8 +21,8 @@ from actorlab.dashboard.run_rows import rows_of
 from actorlab.dashboard.run_tree import RunTree
 from actorlab.dashboard.widgets import Kind, button, heading
 from actorlab.data.dataset import Dataset
+from actorlab.encoding import only_ours
 from actorlab.errors import ActorLabError, ConfigError
-from actorlab.runtime.history import only_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
