@@ -19,10 +19,12 @@ __all__ = ["Channel"]
 
 T = TypeVar("T")
 M = TypeVar("M")
-SOME: Final = 12
+SOME: Final = 8
 """So many readers are woken at a time."""
 SHARE: Final = 3.0
 """Then there is a rest, so many times as long as they took: sending takes at most a quarter of one core."""
+SHORTEST: Final = 0.001
+"""Not every loop can wait for less."""
 LONGEST: Final = 0.005
 monotonic = time.monotonic
 thread_time = time.thread_time
@@ -169,7 +171,8 @@ class Bell:
         self.loop.call_soon(self.loop.call_soon, self._rest, thread_time())
 
     def _rest(self, since: float) -> None:
-        rest = min(LONGEST, SHARE * (thread_time() - since))  # what others do meanwhile isn't this thread's work
+        taken = thread_time() - since  # what others do meanwhile isn't this thread's work
+        rest = min(LONGEST, max(SHORTEST, SHARE * taken))
         self._not_before = monotonic() + rest
         self._turning = bool(self._due)
         if self._due:
