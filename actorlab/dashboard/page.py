@@ -95,7 +95,7 @@ class PageContext:
 
     async def call(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Do something that may wait for a device, in a thread."""
-        return await self.desk.call(function, *args)
+        return await self.desk.call_for(self.who, function, *args)
 
     # -- staying up to date
 

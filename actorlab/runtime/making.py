@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from actorlab.arguments import complete, needs, replace
@@ -21,17 +23,28 @@ from actorlab.task import Task, Workflow, as_task
 from actorlab.unknown import steps_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from actorlab.drawing import Drawing
     from actorlab.options import Options
     from actorlab.runtime.lab import Lab
     from actorlab.unknown import Path
 
-__all__ = ["RunMaker"]
+__all__ = ["RunMaker", "asking_for"]
 
 
+asker: ContextVar[str] = ContextVar("asker", default="")
 NO_WORDS: Final[dict[str, Any]] = {}  # nobody writes to it: most calls have no keyword arguments
+
+
+@contextmanager
+def asking_for(name: str) -> Generator[None]:
+    """Have the journal say that this person asks for the runs that are begun in a block, and not who runs the lab."""
+    token = asker.set(name)
+    try:
+        yield
+    finally:
+        asker.reset(token)
 
 
 class RunMaker:
@@ -52,6 +65,8 @@ class RunMaker:
     def asked_for(self, work: Work, **known: Any) -> RunActor:
         """Make a run of what somebody asks for, and write down what that is."""
         actor = self._supervisor(work, drawing=drawn_at_once(work), **known)
+        if actor.parent is None and asker.get():
+            actor.asked_by = asker.get()
         journal = self._lab.journalling
         if journal is not None:
             actor.asked = journal.asked(work, actor.work)

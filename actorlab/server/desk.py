@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from actorlab.core.attempts import Attempts
 from actorlab.errors import MailboxFull, NotAllowed
+from actorlab.runtime.making import asking_for
 from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
 from actorlab.server.metering import Meter
@@ -99,6 +100,11 @@ class Desk:
             raise MailboxFull(message)
         return await to_thread.run_sync(function, *args, limiter=self._rehearsals, abandon_on_cancel=True)
 
+    async def call_for(self, who: Who, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """Do as `call` does; of the runs that it begins the journal says who asked for them."""
+        with asking_for(who.name):  # the thread takes over what is set here
+            return await self.call(function, *args)
+
     async def call(self, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """Do something that may wait for a device; it goes on if whoever asked for it leaves."""
         if self._calls.available_tokens < 1:
@@ -134,6 +140,11 @@ class Desk:
             why = "this token isn't known" if token else "say who asks, by the header: Authorization: Bearer TOKEN"
             raise Refused(401, NotAllowed(why))
         return who
+
+    def admits(self, who: Who, request: HTTPConnection) -> bool:
+        """Tell whether somebody who was let in by these headers still is: the token may have been revoked since."""
+        _, _, token = request.headers.get("authorization", "").partition(" ")
+        return self.whose(token.strip()) == who
 
     @property
     def asks_who(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Query, Response, WebSocket
+from fastapi import APIRouter, Header, Path, Query, Request, Response, WebSocket
 
 from actorlab.server.client_leases import LeaseKey
 from actorlab.server.desk import Asker, Desk
@@ -19,6 +20,9 @@ from actorlab.server.run_answers import LogLine
 from actorlab.server.run_log import NEWEST, RunLog, lines_of
 from actorlab.server.run_routes import Id
 from actorlab.server.telling import answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["live_routes", "stream_routes"]
 
@@ -45,6 +49,8 @@ def live_routes(desk: Desk) -> APIRouter:
 
     @routes.get("/events", dependencies=[viewer], status_code=200, response_class=EventStream, responses=says(None))
     async def events(
+        request: Request,
+        who: Asker,
         kinds: Kinds = None,
         subjects: Subjects = None,
         last_event_id: LastId = None,
@@ -55,11 +61,17 @@ def live_routes(desk: Desk) -> APIRouter:
         After the id of an event, only what followed on it is sent. If that isn't all kept any more, or the server was
         started anew, an event of the kind "gap" says so, and a snapshot follows.
         """
-        return await sent(Following(desk, kinds, subjects), last_event_id_header or last_event_id)
+        admitted = partial(desk.admits, who, request)
+        return await sent(Following(desk, kinds, subjects), last_event_id_header or last_event_id, admitted)
 
     @routes.get("/runs/{run_id:path}/log", dependencies=[viewer], responses=says(None, 404) | LINES)
     async def log(
-        run_id: Id, newest: Newest = NEWEST, accept: Accept = "", last_event_id_header: LastIdHeader = None
+        request: Request,
+        who: Asker,
+        run_id: Id,
+        newest: Newest = NEWEST,
+        accept: Accept = "",
+        last_event_id_header: LastIdHeader = None,
     ) -> Response:
         """Answer with the newest lines that a run, and those which it has started, have logged.
 
@@ -67,7 +79,7 @@ def live_routes(desk: Desk) -> APIRouter:
         """
         if "text/event-stream" not in accept:
             return answer(await desk.look(lines_of, desk.lab, run_id, newest))
-        return await sent(RunLog(desk, run_id, newest), last_event_id_header)
+        return await sent(RunLog(desk, run_id, newest), last_event_id_header, partial(desk.admits, who, request))
 
     return routes
 
@@ -84,6 +96,7 @@ def stream_routes(desk: Desk) -> APIRouter:
         responses=says(None, 404, 409, 502),
     )
     async def items(
+        request: Request,
         name: Name,
         stream: StreamName,
         who: Asker,
@@ -95,7 +108,7 @@ def stream_routes(desk: Desk) -> APIRouter:
         """Send the items of a device's stream as server-sent events; those who may only look hear one that runs."""
         hearing, lease = Hearing(desk, buffer), desk.leases.used(key, who)
         await hearing.begin(who, name, stream, [], named_arguments(arguments, site), "json", lease)
-        return EventStream(hearing.text, hearing.leave)
+        return EventStream(hearing.text, hearing.leave, partial(desk.admits, who, request))
 
     @routes.websocket("/live")
     async def live(socket: WebSocket) -> None:
@@ -105,7 +118,7 @@ def stream_routes(desk: Desk) -> APIRouter:
     return routes
 
 
-async def sent(source: Following | RunLog, last_id: str | None) -> EventStream:
+async def sent(source: Following | RunLog, last_id: str | None, admitted: Callable[[], bool]) -> EventStream:
     """Begin to tell one client what happens."""
     try:
         await source.begin(last_id)
@@ -117,4 +130,4 @@ async def sent(source: Following | RunLog, last_id: str | None) -> EventStream:
         part = await source.more()
         return None if part is None else part.text
 
-    return EventStream(more, source.leave)
+    return EventStream(more, source.leave, admitted)

@@ -45,6 +45,8 @@ class LiveSocket:
         self._desk = desk
         self._socket = socket
         self._who: Who | None = None
+        self._token = socket.headers.get("authorization", "").partition(" ")[2].strip()
+        self._out = False
         self._tasks: dict[int | str, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -83,7 +85,8 @@ class LiveSocket:
             async with asyncio.timeout(PATIENCE):
                 message = said(await self._heard())
             who = self._desk.whose(message.token.strip()) if isinstance(message, TokenSaid) else None
-            if who is not None:
+            if who is not None and isinstance(message, TokenSaid):
+                self._token = message.token.strip()
                 return who
         why = 'say who asks, by a header, or first of all by {"token": "…"} with a token that is known'
         log.warning("WebSocket %r: nobody is let in: %s", self._socket.url.path, why)
@@ -91,8 +94,18 @@ class LiveSocket:
         await self._socket.close(POLICY, "not allowed")
         raise WebSocketDisconnect(POLICY)
 
+    async def _check(self) -> None:
+        """Send away whoever isn't let in any more: the token was revoked."""
+        if not self._out:
+            if self._desk.whose(self._token) == self._who:
+                return
+            self._out = True
+            await self._socket.close(POLICY, "not allowed any more")
+        raise WebSocketDisconnect(POLICY)
+
     async def _take(self, text: str | bytes) -> None:
         """Do what one message says."""
+        await self._check()
         try:
             match said(text):
                 case TokenSaid():
@@ -150,6 +163,7 @@ class LiveSocket:
         try:
             await source.begin(last_id)
             while (part := await source.more()) is not None:
+                await self._check()
                 if part.told or part.event_id is not None:
                     await self._socket.send_text(self._part_text(which, part))
         finally:
@@ -171,9 +185,11 @@ class LiveSocket:
                 try:
                     found = await hearing.more()
                 except TimeoutError:
+                    await self._check()
                     continue  # uvicorn's own pings find out who has vanished
                 if found is None:
                     return
+                await self._check()
                 sent, dropped = found
                 text = f'{{"id":{which},"item":{item_json(sent, dropped)}}}'
                 if sent.body is None:

@@ -34,7 +34,7 @@ def resuming_routes(desk: Desk) -> APIRouter:
     @routes.post("/runs/{run_id:path}/resume", status_code=202, dependencies=[operator], responses=goes_on)
     async def resume(run_id: Id, who: Asker, body: ResumeBody | None = None) -> Response:
         """Let a paused run go on; or go on with one that was interrupted, failed or was cancelled: it keeps its id."""
-        run = await desk.call(resumed, lab, run_id, body or ResumeBody())
+        run = await desk.call_for(who, resumed, lab, run_id, body or ResumeBody())
         lab.logger.info("a run is resumed", run=run.id, by=who.name)
         return answer(begun(run), 202)
 
@@ -42,8 +42,8 @@ def resuming_routes(desk: Desk) -> APIRouter:
     async def retry(run_id: Id, who: Asker, body: RetryBody | None = None) -> Response:
         """Do again what failed in a run, or was under way when it was cut off; nobody is asked, and it keeps its id."""
         said = body or RetryBody()
-        run = await desk.call(
-            gone_on, lab, run_id, lambda: lab.retry(run_id, again_from=said.again_from, changed=said.changed)
+        run = await desk.call_for(
+            who, gone_on, lab, run_id, lambda: lab.retry(run_id, again_from=said.again_from, changed=said.changed)
         )
         lab.logger.info("a run is retried", run=run.id, by=who.name)
         return answer(begun(run), 202)

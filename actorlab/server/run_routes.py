@@ -48,7 +48,7 @@ def run_routes(desk: Desk) -> APIRouter:
         lease = desk.leases.used(key, who)
 
         async def begin() -> dict[str, Any]:
-            run = await desk.call(started, lab, body, lease)
+            run = await desk.call_for(who, started, lab, body, lease)
             lab.logger.info("a run is started", run=run.id, by=who.name)
             return begun(run)
 

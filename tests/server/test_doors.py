@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 from actorlab import Client, ConfigError, Lab, NotAllowed, ServerUnavailable
 from actorlab.server import Server, Tokens, create_token, list_tokens, revoke_token
@@ -27,6 +29,11 @@ class Lamp:
 
     def switch(self, *, on: bool) -> bool:
         return on
+
+
+def switched_on(lamp: Lamp) -> bool:
+    """Switch a lamp on."""
+    return lamp.switch(on=True)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +174,26 @@ def test_who_is_added_is_let_in_and_who_is_revoked_is_out_at_once(guarded: tuple
     assert list_tokens(tokens)[0]["created"].startswith("20")
     with pytest.raises(ConfigError, match="those of bob"):
         revoke_token(tokens, "ada")
+
+
+def test_who_is_revoked_hears_nothing_more_of_what_happens(lab: Lab, guarded: tuple[str, str], tokens: Path) -> None:
+    url, adas = guarded
+    lab.add("lamp", Lamp)
+    live = url.replace("http", "ws") + "/live"
+    with (
+        Client(url, token=adas) as ada,
+        ada.events() as events,
+        connect(live, additional_headers={"Authorization": f"Bearer {adas}"}) as socket,
+    ):
+        assert next(events).kind == "snapshot"
+        socket.send('{"id": 1, "subscribe": "events"}')
+        assert "snapshot" in str(socket.recv(5))
+        revoke_token(tokens, "ada")
+        lab.run(switched_on, lab.device("lamp"))
+        with pytest.raises(NotAllowed, match="isn't known"):
+            list(events)
+        with pytest.raises(ConnectionClosedError, match="not allowed any more"):
+            socket.recv(5)
 
 
 @pytest.mark.parametrize("spoiled", ["{", "[1]", None])

@@ -199,3 +199,22 @@ def test_large_arrays_come_themselves_and_not_as_files_of_the_server(kept: Serve
     gone = list(run.rows())
     assert [row["values"] for row in gone] == [None] * 3
     assert all("can't be read" in str(row["error"]) for row in gone)
+
+
+def test_the_journal_says_whose_token_a_run_was_asked_for_by(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.json"
+    keys = {name: create_token(tokens, name, "operator") for name in ("ada", "bob")}
+    with Lab("kept", journal=tmp_path / "lab.db") as lab:
+        lab.register(outdoors)
+        laser = lab.add("laser", Laser, Gates())
+        with Server(lab, port=0, tokens=Tokens.read(tokens)) as server, Client(server.url, token=keys["ada"]) as ada:
+            run = ada.start("outdoors", laser="laser")
+            with pytest.raises(OSError, match="rains"):
+                run.result(PATIENCE)
+            assert ada.past(run.id)["asker"] == "ada"
+            with Client(server.url, token=keys["bob"]) as bob, pytest.raises(OSError, match="rains"):
+                bob.retry(run.id).result(PATIENCE)
+            assert ada.past(run.id)["asker"] == "bob"
+            own = lab.start(prepare, laser)
+            own.result(PATIENCE)
+            assert "@" in ada.past(own.id)["asker"]
