@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actorlab.client.connection import error_in, path_of
 from actorlab.client.remote_events import RemoteEvents
 from actorlab.client.run_views import RemoteProgress, RemoteRows, RemoteStep
-from actorlab.core.backlog import SNAPSHOT, Event
+from actorlab.core.backlog import GAP, SNAPSHOT, Event
 from actorlab.core.run_state import RunState
 from actorlab.data import Dataset
 from actorlab.data.rows import Row
@@ -169,6 +169,8 @@ class RemoteRun:
         return RemoteEvents(self._connection, path_of("runs", self.id, "log"), {"newest": newest})
 
     def _is_last(self, event: Event) -> bool:
+        if event.kind == GAP:
+            self.describe()  # a server that was started anew doesn't know it, and would never tell its end
         mine = event.subject == self.id and event.kind in {"run", SNAPSHOT}
         return mine and "state" in event.data and RunState(event.data["state"]).terminal
 

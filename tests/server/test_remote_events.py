@@ -90,6 +90,21 @@ def test_a_server_that_was_started_anew_is_found_again_and_says_that_something_i
             assert [next(events).kind for _ in range(3)] == ["reconnected", "gap", "snapshot"]
 
 
+def test_the_events_of_a_run_end_when_a_server_that_was_started_anew_does_not_know_it(lab: Lab) -> None:
+    gate = threading.Event()
+    server = Server(lab, port=0).start()
+    port = int(server.url.rpartition(":")[2])
+    with Client(server.url) as client:
+        run = lab.start(talkative, gate)
+        events = client.get(run.id).events()
+        assert next(events).kind == "snapshot"
+        server.stop()
+        with Lab("anew") as anew, Server(anew, port=port), pytest.raises(ConfigError, match=f"no run '{run.id}'"):
+            list(events)
+    gate.set()
+    run.result(PATIENCE)
+
+
 def test_a_server_that_stays_away_is_told_in_time(lab: Lab) -> None:
     server = Server(lab, port=0).start()
     with Client(server.url) as client, client.events(away=0.2) as events:
