@@ -46,7 +46,7 @@ def all_off(oven: Oven, lamp: Lamp) -> None:
     oven.off()
 
 
-@task(takes=2)
+@task(takes=2, on_resume="redo")
 def mount(stage: Stage, sample: str) -> None:
     """Bring a sample into place."""
     stage.mount(sample)
