@@ -137,8 +137,13 @@ def journal(place: str, path: Path | None) -> Iterator[Finding]:
     try:
         with JournalReader.open(place) as reader:
             owner, openings = reader.owner(), reader.openings()
-            left = [run.id for run in reader.runs(state="interrupted", roots=True, limit=5, brief=True)]
-            going = [run.id for run in reader.unfinished() if run.parent is None][:5] if owner is None else []
+            ended = reader.runs(state="interrupted", roots=True, limit=5, brief=True)
+            left = [run.id for run in ended if run.kind != "lease"]  # nobody goes on with a lease
+            going = (
+                [run.id for run in reader.unfinished() if run.parent is None and run.kind != "lease"][:5]
+                if owner is None
+                else []
+            )
     except ActorLabError as error:
         yield Finding("journal", "wrong", str(error))
         return

@@ -142,7 +142,7 @@ class PageContext:
         await self._client.connected()
         while not self._client.is_deleted:
             news = await self._follower.next()
-            if self._session.over:
+            if self._session.over and not self._client.is_deleted:
                 self._client.open("/dashboard/login")
                 return
             if not self._client.has_socket_connection:

@@ -45,7 +45,7 @@ def loaded(name: str) -> Any:
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     if found is None:
-        message = f"the module {module!r} isn't loaded"
+        message = f"the module {module!r} isn't loaded: import it before"
         raise LookupError(message)
     for part in path.split("."):
         try:

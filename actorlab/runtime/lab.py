@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, SupportsFloat, TypeVar, TypeVarTuple, cast, overload
 
 from actorlab.arguments import device_name, find_devices
 from actorlab.core.interlock import InterlockCore
-from actorlab.errors import ConfigError, NotLeased, WorkflowError
+from actorlab.errors import ConfigError, JournalError, NotLeased, WorkflowError
 from actorlab.kernel import Reply
 from actorlab.runtime.body import Body
 from actorlab.runtime.by_name import KnownByName
@@ -387,6 +388,9 @@ class Lab(KnownByName):
             if run.id == run_id:
                 return run
         text = f"there is no run {run_id!r}, or it ended long ago"
+        with suppress(JournalError):
+            if any(kept.id == run_id for kept in self.interrupted):
+                text = f"there is no run {run_id!r} any more: it was interrupted when the lab ended; `resume` goes on"
         raise ConfigError(text)
 
     @property

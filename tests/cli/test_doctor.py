@@ -63,6 +63,7 @@ def test_it_says_who_writes_the_journal(actorlab: Command, tmp_path: Path) -> No
 def test_it_says_what_a_crash_has_left(actorlab: Command, tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal.db") as journal:
         journal.append("scan#1", "run", {"name": "scan", "kind": "task", "state": "running"}, 0.0)
+        journal.append("lease#2", "run", {"name": "lease", "kind": "lease", "state": "running"}, 0.0)
         journal.flush()
         for end in ("", "-wal"):
             (tmp_path / f"left.db{end}").write_bytes((tmp_path / f"journal.db{end}").read_bytes())

@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -245,3 +247,9 @@ def test_wrong_tokens_are_bounded_logged_without_the_token_and_lock_nobody_out(
     assert json.loads(answers[-1].text)["type"] == "NotAllowed"
     assert "guess" not in caplog.text
     assert len([record for record in caplog.records if record.name == "actorlab.server"]) == 20
+
+
+def test_a_server_without_its_extra_says_what_to_install() -> None:
+    program = "import sys; sys.modules['fastapi'] = None; import actorlab.server"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert "the server needs the package fastapi: pip install 'actorlab[server]'" in found.stderr

@@ -159,6 +159,8 @@ def test_an_interrupted_run_goes_on_in_another_lab(tmp_path: Path) -> None:
     second.add("laser", Laser, Gates())
     with Server(second, port=0) as server, Client(server.url) as client:
         assert [told["id"] for told in client.history(state="interrupted")] == [run.id]
+        with pytest.raises(ConfigError, match="was interrupted when the lab ended; `resume` goes on"):
+            _ = client.get(run.id).state
         resumed = client.resume(run.id, answers={"devices": "go on", "asks": "redo"})
         while not client.questions:
             pass
