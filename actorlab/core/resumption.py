@@ -120,7 +120,7 @@ def decide(
 
 def anew(step: PastStep) -> PastStep:
     """Return a step as if it had never begun, and may begin: somebody has said so."""
-    return step._replace(was="not_begun", repeatable=True, soon_after=())
+    return step._replace(was="not_begun", repeatable=True, changes=step.uses, soon_after=())
 
 
 def redone(steps: Sequence[PastStep], passed: Mapping[int, RunState]) -> list[int]:
@@ -173,17 +173,28 @@ def relying_on_lost(
         if number in passed:
             for device in step.changes if step.was == "finished" else ():
                 lost.setdefault(device, number)
-        elif not begins_by_itself(step):
-            devices = tuple([device for device in step.uses if device in lost])
-            if devices or any(other in passed for other in step.soon_after):
+        else:
+            own = set_up_by(step)
+            devices = tuple([device for device in step.uses if device in lost and device not in own])
+            if devices or (not begins_by_itself(step) and any(other in passed for other in step.soon_after)):
                 relying[number] = devices
     set_up = [lost[device] for devices in relying.values() for device in devices]
     return relying, min([*set_up, *(other for number in relying for other in steps[number].soon_after)], default=0)
 
 
 def begins_by_itself(step: PastStep) -> bool:
-    """Tell whether a step sets up everything it relies on: its author has said so."""
+    """Tell whether a step may begin whenever it likes: its author has said so."""
     return step.repeatable or (step.was == "in_flight" and step.on_resume == "redo")
+
+
+def set_up_by(step: PastStep) -> tuple[str, ...]:
+    """Return the devices that a step sets up itself: what it takes for itself, if it may be repeated.
+
+    On what it only shares, it relies, unless its author has said what a resumption does with it.
+    """
+    if step.was == "in_flight" and step.on_resume == "redo":
+        return step.uses
+    return step.changes if step.repeatable else ()
 
 
 def in_words(steps: Sequence[PastStep], relying: Mapping[int, tuple[str, ...]], first: int) -> str:

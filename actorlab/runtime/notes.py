@@ -69,6 +69,7 @@ class Notes:
         "since",
         "stopped",
         "telling",
+        "tellings",
         "told",
         "waits_for",
         "waits_until",
@@ -93,6 +94,8 @@ class Notes:
         """The progress that the lab's events have told."""
         self.stopped = 0.0
         """When it began to end."""
+        self.tellings = 0
+        """So many events and lines its bodies have told."""
         self.telling = False
         """It is about to be told again."""
         self.parameters: Parameters | None = None

@@ -17,6 +17,7 @@ from actorlab.core.run_state import TERMINAL, RunState
 from actorlab.errors import (
     LeaseLost,
     LeaseTimeout,
+    NotLeased,
     RunCancelled,
     text_of,
 )
@@ -534,10 +535,11 @@ class RunActor(Actor):
 
     def _failed_stopping(self, body: Body, error: Exception) -> None:
         """Keep what a body raised of its own as it was stopped: the run ends as it would have, and says so."""
-        if isinstance(error, (RunCancelled, LeaseLost)):
+        if isinstance(error, (RunCancelled, LeaseLost, NotLeased)):  # by which it was stopped
             return
         self.notes.failed_stopping += ((body.name, error),)
-        self.lab.logger.warning("a body failed as it was stopped", run=self.id, body=body.name, error=text_of(error))
+        text = f"{body.name} failed as it was stopped: {text_of(error)}"
+        self.lab.logger.warning(text, run=self.id, step=body.name)
 
     def _step_ended(self, step: int, attempt: int, error: BaseException | None) -> None:
         self.notes.ended[step] = monotonic()

@@ -7,15 +7,16 @@ import reprlib
 import time
 from collections import deque
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from actorlab.core import run_events as ev
 from actorlab.errors import text_of
+from actorlab.kernel import Reply
 from actorlab.runtime.notes import Progress
 
 if TYPE_CHECKING:
     from actorlab.core.run_events import Choice
-    from actorlab.kernel import Reply
     from actorlab.runtime.body import Body
     from actorlab.runtime.questions import Question
     from actorlab.runtime.run_actor import RunActor
@@ -32,6 +33,10 @@ __all__ = [
 
 BETWEEN_PROGRESS: Final = 0.1
 """Seconds between two events that tell the progress of a run."""
+AHEAD: Final = 256
+"""So many tellings the bodies of a run may be ahead of the deciding thread."""
+PATIENCE: Final = 1.0
+"""A body waits for it so many seconds at most: it may be the lab that is busy."""
 LINES: Final = 500
 """So many lines of its log are kept for each run."""
 LONG: Final = 1000
@@ -113,6 +118,7 @@ def emitted(actor: RunActor, body: Body, name: str, data: Any, answer: Reply[Any
     if answer is not None:
         told["acknowledge"] = partial(acknowledge, answer)
     actor.decider.post(add_emitted, (actor, body.name, told))
+    keep_pace(actor, body)
 
 
 def add_emitted(argument: tuple[RunActor, str, dict[str, Any]]) -> None:
@@ -128,6 +134,19 @@ def logged(actor: RunActor, body: Body, event: str, fields: dict[str, Any]) -> N
     ids = {} if tracing is None else tracing.ids_of(body)
     actor.lab.logger.info(event, run=actor.id, step=body.name, **{**ids, **free})
     actor.decider.post(add_event, (actor, body.name, {"message": event, **fields}, in_short(event, fields)))
+    keep_pace(actor, body)
+
+
+def keep_pace(actor: RunActor, body: Body) -> None:
+    """Let a body that tells much wait now and then for the deciding thread, whose mail would grow without bound."""
+    actor.notes.tellings += 1
+    if actor.notes.tellings % AHEAD or body.on_loop:
+        return
+    caught_up: Reply[None] = Reply()
+    actor.decider.post(partial(caught_up.finish, None), None)
+    caught_up.wait(PATIENCE)
+    if body.fenced:  # it was given up, and may do nothing more
+        body.meet(get_ident())
 
 
 def in_short(event: str, fields: dict[str, Any]) -> dict[str, Any] | None:

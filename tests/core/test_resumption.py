@@ -75,6 +75,15 @@ def test_a_step_that_relies_on_nothing_begins_by_itself() -> None:
     assert not decide([step("mount", "finished", "stage"), step("warm", "not_begun", "oven")]).doubts
 
 
+def test_a_step_that_may_be_repeated_sets_up_nothing_that_it_only_shares() -> None:
+    mounted, heated = step("mount", "finished", "stage"), step("heat", "finished", "oven")
+    curve = step("curve", "not_begun", "oven", "stage", changes=("oven",), repeatable=True)
+    resumption = decide([mounted, heated, curve])
+    assert "curve may rely on what was set up before the interruption, but stage began" in texts(resumption)[0]
+    assert not decide([heated, curve]).doubts
+    assert decide([mounted, curve], {DEVICES: "again"}) == Resumption({}, again_from=0)
+
+
 def test_what_was_only_looked_at_is_not_lost() -> None:
     looked = step("look", "finished", "stage", changes=())
     assert not decide([looked, step("scan", "not_begun", "stage")]).doubts
@@ -145,13 +154,15 @@ def test_no_step_is_taken_for_finished_that_was_not_and_nothing_lost_is_relied_o
         if number in first.passed or any(doubt.step in (number, DEVICES) for doubt in first.doubts):
             continue
         kept = [steps[n] for n in range(number) if n in first.passed and steps[n].was == "finished"]
-        assert begun_by_word(past) or not any(set(earlier.changes) & set(past.uses) for earlier in kept)
+        assert not any(set(earlier.changes) & relied_on(past) for earlier in kept)
     answered = {doubt.step: about_devices if doubt.step == DEVICES else about_a_step for doubt in first.doubts}
     assert not decide(steps, answered).refusal
 
 
-def begun_by_word(past: PastStep) -> bool:
-    return past.repeatable or (past.was == "in_flight" and past.on_resume == "redo")
+def relied_on(past: PastStep) -> set[str]:
+    if past.was == "in_flight" and past.on_resume == "redo":
+        return set()
+    return set(past.uses) - set(past.changes) if past.repeatable else set(past.uses)
 
 
 @given(st.lists(pasts, min_size=1, max_size=8), answers, st.sampled_from(("redo", "skip")))

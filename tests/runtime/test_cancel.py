@@ -27,6 +27,7 @@ from actorlab import (
     RunTimeout,
     ask,
     checkpoint,
+    emit,
     query,
     shield,
     sleep,
@@ -764,3 +765,19 @@ def test_what_a_body_raises_as_its_time_is_over_is_told(lab: Lab, gate: Gate) ->
     with pytest.raises(RunTimeout) as failed:
         lab.run(fails_on_its_way_out.options(timeout=0.05), gate)
     assert any("failed as it was stopped: OSError" in note for note in failed.value.__notes__)
+
+
+def floods(begun: Gate) -> None:
+    begun.arrive()
+    while True:
+        emit("again")
+
+
+def test_a_body_that_only_emits_is_given_up_and_then_ends(gate: Gate) -> None:
+    with Lab(cancel_grace=0.1) as lab:
+        run = lab.start(floods, gate)
+        gate.reached()
+        run.cancel("enough")
+        error = run.exception(5)
+        assert isinstance(error, RunCancelled)
+        assert error.abandoned
