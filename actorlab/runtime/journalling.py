@@ -176,9 +176,9 @@ class Journalling:
         """
         if self._trouble is None and self.journal.durable:
             post = self._lab.decider.post
-            self.journal.when_written(lambda error: post(then, error))
+            self.journal.when_written(lambda error: post(then, error and own(error)))
         else:
-            then(self._trouble)
+            then(self._trouble and own(self._trouble))
 
     def took(self, actor: RunActor) -> None:
         """Keep how long the steps of a run took, of those that went well at once; what took no time is left out."""
@@ -224,8 +224,20 @@ class Journalling:
         self._lab.events.add("lab", "journal", well=False, why=str(error))
         for actor in self._lab.book.under_way:
             if actor.parent is None and not actor.service and actor.uses_devices:
-                actor.fail(error)
+                actor.fail(own(error))
+
+    @property
+    def trouble(self) -> str:
+        """Say why nothing can be written now, or nothing: all is well."""
+        return "" if self._trouble is None else str(self._trouble)
 
     def _go_on(self, _: Any) -> None:
         self._trouble = None
         self._lab.events.add("lab", "journal", well=True, why="")
+
+
+def own(error: JournalError) -> JournalError:
+    """Return an error of one's own for what concerns many: each run adds its notes."""
+    made = JournalError(*error.args)
+    made.__cause__ = error
+    return made

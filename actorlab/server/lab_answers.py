@@ -13,6 +13,7 @@ class HealthAnswer(BaseModel):
     lab: str
     open: bool = Field(description="The lab hasn't ended.")
     devices: int
+    trouble: str = Field(description="Why the journal can't be written now, so that no experiment begins; or nothing.")
 
 
 class QuestionAnswer(BaseModel):

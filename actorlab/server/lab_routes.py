@@ -41,7 +41,8 @@ def lab_routes(desk: Desk) -> APIRouter:
     @routes.get("/health", dependencies=[viewer], responses=says(HealthAnswer))
     async def health() -> Response:
         """Tell that the server is there, and whether its lab is."""
-        return answer({"lab": lab.name, "open": not lab.ending.over, "devices": len(lab.cells)})
+        trouble = "" if lab.journalling is None else lab.journalling.trouble
+        return answer({"lab": lab.name, "open": not lab.ending.over, "devices": len(lab.cells), "trouble": trouble})
 
     @routes.get("/questions", dependencies=[viewer], responses=says(list[QuestionAnswer]))
     async def questions() -> Response:

@@ -111,6 +111,29 @@ def test_what_uses_a_device_ends_safely_with_the_error_and_the_rest_goes_on(
     assert kept == {"hold#1": "failed", "think#2": "cancelled", "sum#3": "succeeded", "move#4": "succeeded"}
 
 
+def test_each_run_that_ends_by_it_has_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = threading.Barrier(3)
+
+    def hold(stage: Stage) -> None:
+        stage.move()
+        ready.wait(BOUND)
+        sleep(BOUND)
+
+    with Lab(journal=tmp_path / "journal.db") as lab:
+        disk = Disk(lab, monkeypatch)
+        runs = [lab.start(hold, lab.add(name, Stage)) for name in ("stage", "other")]
+        ready.wait(BOUND)
+        disk.fill()
+        lab.run(sum, [1, 2])
+        first, second = (run.exception(BOUND) for run in runs)
+        assert isinstance(first, JournalError)
+        assert isinstance(second, JournalError)
+        assert "in hold#1" in first.__notes__
+        assert not any("hold#1" in note for note in second.__notes__)
+        disk.empty()
+        wait_for(lab, well=True)
+
+
 def test_no_step_commands_a_device_while_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

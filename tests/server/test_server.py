@@ -123,7 +123,7 @@ def test_health_status_and_cancelling_need_no_device(served: Any, client: Client
         laser: Any = client.device("laser")
         held = pool.submit(laser.hold)
         assert served.gates.began.wait(PATIENCE)
-        assert client.health == {"lab": "test", "open": True, "devices": 1}
+        assert client.health == {"lab": "test", "open": True, "devices": 1, "trouble": ""}
         assert "hold" in client.status("laser")["in_progress"]
         run = client.start("sweep", laser="laser", points=[1500.0])
         run.cancel("enough")
