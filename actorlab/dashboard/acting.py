@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
 from actorlab.dashboard.widgets import button
-from actorlab.errors import ConfigError
+from actorlab.errors import ActorLabError, ConfigError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,8 +30,10 @@ WORDS: Final[dict[Act, tuple[str, str, str]]] = {
 class Acting:
     """The buttons that steer runs, on one page; without the right to that there are none."""
 
-    def __init__(self, page: PageContext) -> None:
+    def __init__(self, page: PageContext, refused: Callable[[str], None] | None = None) -> None:
+        """Steer runs from `page`; it calls `refused(why)` to show in place why one can't go on, and "" before."""
         self._page = page
+        self._refused = refused
 
     @property
     def act(self) -> Callable[[Act, str], Awaitable[None]] | None:
@@ -66,13 +67,35 @@ class Acting:
             then()
             by = f"{said} ({self._page.who.name})" if said else f"by {self._page.who.name}"
             self._page.lab.logger.info("somebody steers a run", what=what, run=run, by=self._page.who.name, reason=said)
-            if what == "retry":
-                await self._page.call(partial(self._page.lab.retry, run))
-            else:
-                await self._page.look(steer, self._page.lab, what, run, by)
-            self._page.tell(f"{run} {WORDS[what][2]}")
+            if await self._do(what, run, by):
+                self._page.tell(f"{run} {WORDS[what][2]}")
 
         return self._page.acts("operator", f"{WORDS[what][0].lower()} {run}", do)
+
+    async def _do(self, what: Act, run: str, by: str) -> bool:
+        """Do it, and tell whether that went well; if not, and nobody shows it in place, raise what was wrong."""
+        page, lab = self._page, self._page.lab
+        refused = self._refused
+        if refused is not None:
+            refused("")
+        try:
+            if what == "retry":
+                await page.call(lab.retry, run)
+            elif what == "resume" and await page.look(has_ended, lab, run):
+                await page.call(lab.resume, run)
+            else:
+                await page.look(steer, lab, what, run, by)
+        except ActorLabError as error:
+            if refused is None:
+                raise
+            refused(f"{run}: {text_of(error)}")
+            return False
+        return True
+
+
+def has_ended(lab: Lab, run_id: str) -> bool:
+    """Tell whether a run isn't under way in this lab, so that only its journal can tell how to go on."""
+    return all(run.done() for run in lab.runs if run.id == run_id)
 
 
 def steer(lab: Lab, what: Act, run_id: str, reason: str) -> None:

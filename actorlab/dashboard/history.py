@@ -19,11 +19,13 @@ from actorlab.errors import ActorLabError
 from actorlab.rehearsal.words import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actorlab.dashboard.page import PageContext
     from actorlab.journal.reader import KeptRun
     from actorlab.runtime.lab import Lab
 
-__all__ = ["Wish", "show_history", "wish_of"]
+__all__ = ["Wish", "show_history", "show_kept", "wish_of"]
 
 PAGE: Final = 50
 ANY: Final = "any state"
@@ -168,8 +170,13 @@ class HistoryPanel:
         await self.refresh()
 
 
-def show_kept(run: KeptRun) -> None:
-    """Show the line of a run."""
+def show_asker(run: KeptRun) -> None:
+    """Say who asked for a run."""
+    ui.label(run.asker or "").classes("small muted")
+
+
+def show_kept(run: KeptRun, show_end: Callable[[KeptRun], None] = show_asker) -> None:
+    """Show the line of a run, with something of its own at the end."""
     state = RunState(run.state)
     with ui.element("div").classes("run-line kept-line").props('role="listitem"'):
         ui.link(run.id, link_to_run(run.id)).classes("run-title")
@@ -180,7 +187,7 @@ def show_kept(run: KeptRun) -> None:
         text = wrong or run.task or run.kind
         text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
         ui.label(text).classes(f"small run-remark {'error-text' if TONES[state] == 'bad' and wrong else 'muted'}")
-        ui.label(run.asker or "").classes("small muted")
+        show_end(run)
 
 
 def took(run: KeptRun) -> str:

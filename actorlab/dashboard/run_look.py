@@ -104,7 +104,9 @@ def acts_for(state: RunState, *, journalled: bool) -> tuple[Act, ...]:
             return ("pause", "cancel") if state is not S.WAITING else ("cancel",)
         case S.PAUSING | S.PAUSED:
             return ("resume", "cancel")
-        case S.FAILED | S.CANCELLED | S.TIMED_OUT | S.INTERRUPTED | S.ABANDONED:
+        case S.INTERRUPTED:
+            return ("resume", "retry") if journalled else ()
+        case S.FAILED | S.CANCELLED | S.TIMED_OUT | S.ABANDONED:
             return ("retry",) if journalled else ()
         case _:
             return ()

@@ -19,7 +19,7 @@ from actorlab.dashboard.run_parameters import ParametersBox
 from actorlab.dashboard.run_pictures import RunPictures
 from actorlab.dashboard.run_rows import rows_of
 from actorlab.dashboard.run_tree import RunTree
-from actorlab.dashboard.widgets import Kind, button, heading
+from actorlab.dashboard.widgets import Kind, button, heading, show_text
 from actorlab.data.dataset import Dataset
 from actorlab.encoding import only_ours
 from actorlab.errors import ActorLabError, ConfigError
@@ -96,6 +96,8 @@ class RunPage:
             self._bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded instant-feedback")
             self._line = ui.label().classes("muted").mark("run-line")
             self._reasons = ui.label().classes("small").mark("run-reasons")
+            self._wrong = ui.label().classes("error-text").props('role="alert"').mark("run-wrong")
+            show_text(self._wrong, "")
             self._facts = ui.element("dl").classes("facts")
             self._failures = ui.element("div").mark("run-error")
             with ui.element("div") as self._result_box:
@@ -152,7 +154,7 @@ class RunPage:
         self._show_log(told)
 
     def _show_buttons(self, told: Told) -> None:
-        acting = Acting(self._page)
+        acting = Acting(self._page, partial(show_text, self._wrong))
         self._buttons.clear()
         if acting.act is None:
             return

@@ -14,7 +14,7 @@ from actorlab.dashboard.run_rows import Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["RunTree", "link_to_run"]
+__all__ = ["RunTree", "link_to_run", "show_acts"]
 
 ICONS: Final[dict[Act, tuple[str, str]]] = {
     "pause": ("pause", "Pause"), "resume": ("play_arrow", "Go on"), "cancel": ("close", "Cancel"),
@@ -104,15 +104,20 @@ class Line:
         if act is None:
             return
         with self._buttons:
-            for what in row.acts:
-                icon, words = ICONS[what]
-                made = ui.button(icon=icon, on_click=partial(act, what, row.run)).tooltip(words)
-                made.props(f'flat round dense size=sm aria-label="{words} {attribute(row.run)}"')
-                made.mark(f"{what}-{row.run}")
+            show_acts(row.acts, row.run, act)
 
     def delete(self) -> None:
         """Take it away."""
         self.element.delete()
+
+
+def show_acts(acts: Sequence[Act], run: str, act: Callable[[Act, str], Any]) -> None:
+    """Show a small button for each thing that can be done with a run."""
+    for what in acts:
+        icon, words = ICONS[what]
+        made = ui.button(icon=icon, on_click=partial(act, what, run)).tooltip(words)
+        made.props(f'flat round dense size=sm aria-label="{words} {attribute(run)}"')
+        made.mark(f"{what}-{run}")
 
 
 def attribute(text: str) -> str:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from nicegui import ui
 
 from actorlab.dashboard.acting import Acting
+from actorlab.dashboard.interrupted import InterruptedRuns
 from actorlab.dashboard.run_looking import FILTERS, Listing, look_as_opened, look_at_runs
 from actorlab.dashboard.run_page import show_run
 from actorlab.dashboard.run_rows import rows_of
 from actorlab.dashboard.run_style import add_style
 from actorlab.dashboard.run_tree import RunTree
+from actorlab.dashboard.widgets import show_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +66,7 @@ class RunsPanel:
                 self._choice = ui.toggle({name: name for name in FILTERS}, value="all", on_change=self._choose)
                 self._choice.props("no-caps dense unelevated color=plain text-color=plain")
                 self._choice.props("toggle-color=picked toggle-text-color=picked").classes("choice").mark("filter")
-            self._empty = ui.label("There are no runs.").classes("muted")
+            self._empty = ui.label().classes("muted")
             self._tree = RunTree(self._toggle, Acting(page).act)
             with ui.element("div").classes("row pages") as self._pages:
                 self._newer = ui.button(icon="chevron_left", on_click=partial(self._turn, -PAGE))
@@ -72,6 +74,7 @@ class RunsPanel:
                 self._where = ui.label().classes("small muted")
                 self._older = ui.button(icon="chevron_right", on_click=partial(self._turn, PAGE))
                 self._older.props('flat round dense aria-label="Older runs"')
+        self._interrupted = InterruptedRuns(page)
         page.watch(lambda _: self.refresh(anew=False), kinds=KINDS)
         page.every(TURN, partial(self.refresh, anew=False))
 
@@ -99,7 +102,8 @@ class RunsPanel:
         titles = {name: f"{name} {count:,}" for name, count in counts.items()}
         if self._choice.options != titles:
             self._choice.set_options(titles)
-        self._empty.set_visibility(not shown)
+        since = " since this lab opened" if self._interrupted.some else ""
+        show_text(self._empty, "" if shown else f"There are no runs{since}.")
         self._pages.set_visibility(chosen > PAGE)
         self._where.text = f"{self._first + 1:,} to {self._first + shown:,} of {chosen:,}"
         self._newer.set_enabled(self._first > 0)
