@@ -122,7 +122,15 @@ def name_of_device(value: Any) -> Any:
 
 
 def check_class(cls: type, name: str, members: dict[str, Any]) -> None:
-    """Raise `ConfigError` if a device lacks something that a class has: it is another kind of device."""
+    """Raise `ConfigError` if a device lacks something that a class has: it is another kind of device.
+
+    Raises:
+        TypeError: it is no class.
+
+    """
+    if not isinstance(cls, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # whoever has no type checker
+        text = f"{name}: {cls!r} is no class; give the driver's class itself, or leave it out: client.device({name!r})"
+        raise TypeError(text)
     wanted = [member for member in dir(cls) if not member.startswith("_") and not hasattr(Device, member)]
     lacking = [member for member in wanted if member not in members]
     if lacking:

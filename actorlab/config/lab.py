@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actorlab.config.importing import importable
-from actorlab.config.model import DeviceEntry, LabConfig
+from actorlab.config.model import BENCH, DeviceEntry, LabConfig
 from actorlab.config.reading import read_lab_file
 from actorlab.config.telemetry import provider_for
 from actorlab.device import DeviceConfig
@@ -114,6 +114,16 @@ class ConfiguredLab(Lab):
         if self.bench is None or entry.instrument is None:
             return entry.arguments
         return [self.bench.resources[entry.instrument], *entry.args]
+
+    def on_bench(self, args: list[Any]) -> list[Any]:
+        """Return what a device is made with, with an instrument of the bench for its address, such as bench:laser.
+
+        Without a bench, or such an instrument, it is the device that says what is wrong with its address.
+        """
+        first = args[0] if args else None
+        if self.bench is None or not isinstance(first, str) or not first.startswith(BENCH):
+            return args
+        return [self.bench.resources.get(first.removeprefix(BENCH), first), *args[1:]]
 
     def _end(self, reason: str | None, timeout: float | None = None) -> LeftBehind:
         try:

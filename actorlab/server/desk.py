@@ -17,6 +17,7 @@ from actorlab.errors import MailboxFull, NotAllowed
 from actorlab.runtime.making import asking_for
 from actorlab.server.broadcast import Broadcast
 from actorlab.server.client_leases import ClientLeases
+from actorlab.server.kinds import Kinds
 from actorlab.server.metering import Meter
 from actorlab.server.offered import MemberKind, Offered
 from actorlab.server.once import Once
@@ -77,6 +78,7 @@ class Desk:
         self._rehearsals = CapacityLimiter(REHEARSALS)
         self.broadcast = Broadcast(lab)
         self.relays = Relays(lab)
+        self.kinds = Kinds()
         self._offered = Offered(lab)
         self._guesses = Attempts(GUESSES, MINUTE)
 

@@ -70,7 +70,7 @@ def device_routes(desk: Desk) -> APIRouter:
     async def write(name: Name, member: Member, body: WriteBody, who: Asker, key: LeaseKey = None) -> Response:
         """Set an attribute of a device."""
         await desk.offers(name, member, "attribute")
-        await desk.call(written_to, lab, name, member, body.value, desk.leases.used(key, who))
+        await desk.call(written_to, desk, name, member, body.value, desk.leases.used(key, who))
         return Response(status_code=204)
 
     return routes

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from actorlab.config import ConfiguredLab
 from actorlab.device import Configured
+from actorlab.discovery.found import Discovered
 from actorlab.errors import ConfigError, DeviceUnavailable
 from actorlab.server.desk import Asker, Desk
 from actorlab.server.device_answers import DeviceAnswer
@@ -92,8 +93,20 @@ def types_of(lab: Lab) -> list[dict[str, Any]]:
     return [
         {"name": name, "type": place_of(entry.object), "description": entry.doc, "place": entry.place,
          "found_in": entry.found_in, "parameters": entry.parameters()}
-        for name, entry in lab.catalogue.found.devices.items()
+        for name, entry in {**of_the_file(lab), **lab.catalogue.found.devices}.items()
     ]  # fmt: skip
+
+
+def of_the_file(lab: Lab) -> dict[str, Discovered]:
+    """Return the classes that the devices in the lab's file name, by their names; by place, if two have the same."""
+    entries = lab.config.devices.values() if isinstance(lab, ConfiguredLab) else ()
+    by_place = {place_of(entry.factory): entry.factory for entry in entries}
+    names = [place.rpartition(":")[2] for place in by_place]
+    found = [
+        Discovered(name if names.count(name) == 1 else place, factory, "device", "", place, None, "the lab's file")
+        for name, (place, factory) in zip(names, by_place.items(), strict=True)
+    ]
+    return {entry.name: entry for entry in found}
 
 
 def place_of(factory: Any) -> str:
@@ -103,10 +116,14 @@ def place_of(factory: Any) -> str:
 
 
 def known_types(lab: Lab) -> dict[str, Callable[..., Any]]:
-    """Return what may be asked for, by name and by place: what was discovered, registered, or is in the lab already."""
+    """Return what may be asked for, by name and by place.
+
+    That is what was discovered, registered, named in the lab's file, or is in the lab already.
+    """
     present = [cell.factory for cell in list(lab.cells.values())]
-    by_place = {place_of(factory): factory for factory in (*present, *lab.device_types.values())}
-    return {**by_place, **lab.device_types}
+    named = {**{name: entry.object for name, entry in of_the_file(lab).items()}, **lab.device_types}
+    by_place = {place_of(factory): factory for factory in (*present, *named.values())}
+    return {**by_place, **named}
 
 
 def added(lab: Lab, body: AddBody) -> None:
@@ -119,9 +136,12 @@ def added(lab: Lab, body: AddBody) -> None:
         return
     factory = known_types(lab).get(body.type)
     if factory is None:
-        message = f"the lab knows no type of device {body.type!r}; it knows {', '.join(lab.device_types) or 'none'}"
+        there = {**of_the_file(lab), **lab.device_types}
+        message = f"the lab knows no type of device {body.type!r}; it knows {', '.join(there) or 'none'}"
         raise Refused(404, ConfigError(message))
     args: list[Any] = given(body.args)
+    if isinstance(lab, ConfiguredLab):
+        args = lab.on_bench(args)
     kwargs: dict[str, Any] = given(body.kwargs)
     check_making(body.name, factory, args, kwargs)
     connected(lambda: lab.add(body.name, factory, *args, **kwargs), body.name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actorlab.server.client_leases import ClientLease
     from actorlab.server.desk import Desk
     from actorlab.server.device_answers import CallBody
+    from actorlab.server.kinds import Misfits
 
 __all__ = ["answer_of", "read_from", "written_to"]
 
@@ -42,9 +43,10 @@ async def answer_of(desk: Desk, name: str, member: str, body: CallBody, lease: C
     lab = desk.lab
     bound = getattr(lab.device(name), member)
     small = all(map(is_small, (*body.args, *body.kwargs.values())))
-    if lease is not None or not small or target_of(bound) is None:
-        return await desk.call(called, lab, name, member, body, lease)
-    check_arguments(lab, name, member, bound, body.args, body.kwargs)
+    seen = small and desk.kinds.knows(lab.cells[name].cls, member)
+    if lease is not None or not seen or target_of(bound) is None:
+        return await desk.call(called, desk, name, member, body, lease)
+    check_arguments(desk, name, member, bound, body.args, body.kwargs)
     with failures_of(lab, name):
         reply = ask(bound, *body.args, **body.kwargs)
         await landed(reply)
@@ -68,27 +70,38 @@ def as_called(reply: Reply[Any], cell: Cell | None) -> Any:
     raise error if cell is None else as_seen_by_caller(error, cell)
 
 
-def called(lab: Lab, name: str, member: str, body: CallBody, lease: ClientLease | None) -> Any:
+def called(desk: Desk, name: str, member: str, body: CallBody, lease: ClientLease | None) -> Any:
     """Call a method, and write down what it returns, in a thread."""
+    lab = desk.lab
     args: list[Any] = given(body.args)
     kwargs: dict[str, Any] = given(body.kwargs)
     device = lab.device(name)
     bound = getattr(device, member)
-    check_arguments(lab, name, member, bound, args, kwargs)
+    check_arguments(desk, name, member, bound, args, kwargs)
     return told(lab, name, member, lease, lambda: bound(*args, **kwargs))
 
 
-def check_arguments(lab: Lab, name: str, member: str, bound: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+def check_arguments(desk: Desk, name: str, member: str, bound: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
     """Refuse arguments that the method doesn't take, before anything is sent."""
-    static = inspect.getattr_static(lab.cells[name].cls, member, None)
+    cls = desk.lab.cells[name].cls
+    static = inspect.getattr_static(cls, member, None)
     try:
         if inspect.isfunction(static):
             inspect.signature(static).bind(device_itself, *args, **kwargs)
+        refuse_misfits(f"device {name}", f"{name}.{member}", desk.kinds.misfits(cls, member, args, kwargs))
         check: Callable[..., Any] | None = getattr(bound, "check", None)
         if check is not None:
             check(tuple(args), kwargs)
     except (TypeError, ValueError) as error:
         raise Refused(422, error, f"device {name}", fields={f"{name}.{member}": str(error)}) from error
+
+
+def refuse_misfits(origin: str, place: str, misfits: Misfits) -> None:
+    """Refuse values of a wrong kind, each by its name."""
+    if misfits:
+        fields = {f"{place}.{at}": said for at, said in misfits.items()}
+        message = "; ".join(f"{at}: {said}" for at, said in fields.items())
+        raise Refused(422, TypeError(message), origin, fields=fields)
 
 
 device_itself = object()  # stands for `self` where arguments are bound to a function of the class
@@ -99,9 +112,11 @@ def read_from(lab: Lab, name: str, member: str, lease: ClientLease | None) -> An
     return told(lab, name, member, lease, lambda: getattr(lab.device(name), member))
 
 
-def written_to(lab: Lab, name: str, member: str, tree: Any, lease: ClientLease | None) -> None:
-    """Set an attribute."""
+def written_to(desk: Desk, name: str, member: str, tree: Any, lease: ClientLease | None) -> None:
+    """Set an attribute, unless it is of another kind than the value."""
+    lab = desk.lab
     value = given(tree)
+    refuse_misfits(f"device {name}", name, desk.kinds.misfit_of_value(lab.cells[name].cls, member, value))
     told(lab, name, member, lease, lambda: setattr(lab.device(name), member, value))
 
 
