@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol, TypeAlias, assert_never
 
 from actorlab.cli.displays import Display
+from actorlab.cli.emergency import leave_at_once
 from actorlab.cli.ordering import Order
 from actorlab.cli.signals import Signalled, listening
 from actorlab.cli.telling import FAILED, INTERRUPTED, WRONG_USE
@@ -27,8 +27,6 @@ MANY: Final = 100_000
 """So many events may come while a large picture is drawn."""
 NAMED: Final = 3
 """So many interrupted runs are named."""
-EMERGENCY: Final = 2.0
-"""An emergency stop waits at most so many seconds for the devices."""
 
 
 @dataclass(frozen=True)
@@ -311,19 +309,5 @@ class Watch:
         self._display.say(f"{name}: stopping, and making the devices safe; once more is an emergency stop")
 
     def _stop_at_once(self, name: str) -> None:
-        """Stop in an emergency: wait a little, say what isn't known to be safe, and leave the process."""
-        lab = self._lab
-        unsafe: dict[str, str] = {}
-        if lab is not None:
-            self._display.say(f"{name}: emergency stop")
-            unsafe = dict.fromkeys(lab.cells, f"it didn't answer within {EMERGENCY:g} s")
-            lab.emergency_stop(f"{name} came twice").wait(EMERGENCY)
-            for event in self._hear():
-                if event.kind == "emergency":
-                    unsafe[event.subject] = event.data["why"]
-        self._display.leave(
-            safe=[cell for cell, why in unsafe.items() if not why], unsafe={k: v for k, v in unsafe.items() if v}
-        )
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        """Stop in an emergency, and leave the process."""
+        leave_at_once(self._lab, name, self._display, self._hear)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
 from actorlab.cli.launching import file_of
 from actorlab.cli.running import left_by_crash
+from actorlab.cli.serve_ending import end_served
 from actorlab.cli.signals import Signalled, listening
 from actorlab.client.record import recorded
 from actorlab.config import ConfiguredLab, lab_from_yaml
@@ -21,6 +24,8 @@ from actorlab.server.doors import certified, listening_at, refuse_open_door
 
 __all__ = ["new_token", "revoke", "serve_lab", "tokens_of"]
 
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - it is only recognised
+"""A server at one of these answers at every address of its machine."""
 TURN: Final = 0.5
 """A lab that stops itself is noticed within so many seconds."""
 
@@ -45,11 +50,20 @@ def serve_lab(given: Path | None, said: dict[str, Any], *, dashboard: bool) -> i
             ask_again(lab)
             with Server(lab, **doors, listening=taken, dashboard=dashboard) as server:
                 tell(server.url)
-                typer.echo(f"{lab.name} is served at {server.url}; Ctrl-C ends it")
-                typer.echo(f"{until_end(lab, signals)}: the server ends, then the lab", err=True)
+                typer.echo(f"{lab.name} is served at {places_of(server.url)}; Ctrl-C ends it")
+                end_served(lab, server, signals, until_end(lab, signals))
         finally:
             ended = lab.close()
     return told_left(lab, str(ended) if ended else "")
+
+
+def places_of(url: str) -> str:
+    """Return where a server is, also for other machines if it answers at every address of this one."""
+    host = urlsplit(url).hostname or ""
+    if host not in EVERYWHERE:
+        return url
+    shown = f"[{host}]" if ":" in host else host
+    return f"{url}, for other machines {url.replace(shown, socket.gethostname(), 1)}"
 
 
 def doors_of(file: Path, said: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import threading
@@ -137,6 +138,12 @@ class Broadcast:
         client.left = True
         self._left = monotonic()
         self._clients.discard(client)
+
+    async def told_all(self, seconds: float) -> None:
+        """Wait at most some seconds until those who listen have all been told that a closed lab is closed."""
+        until = monotonic() + seconds
+        while self._clients and monotonic() < until:  # noqa: ASYNC110 - clients leave in many ways
+            await asyncio.sleep(REST)
 
     def end(self) -> None:
         """End it for all, for good."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -19,7 +21,7 @@ from actorlab.server.doors import certified, listening_at, refuse_open_door, url
 from actorlab.server.telling import answer, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from actorlab.runtime.lab import Lab
+    from actorlab.runtime.left_behind import LeftBehind
     from actorlab.server.tokens import Tokens
 
     class Dashboard(Protocol):
@@ -46,6 +49,9 @@ KEPT: Final = 75
 """A connection that nobody uses is closed after so many seconds: our own client has given it up by then."""
 CLOSING: Final = 3.0
 """So many seconds the requests in hand have when the server stops; then they are cut off."""
+TELLING: Final = 1.0
+"""So many seconds those who listen have to hear that the lab has closed."""
+STOPS: Final = "the server that gave it stops"
 LARGEST_SAID: Final = 1024 * 1024
 """So many bytes a client's message may have on a WebSocket: it says what is wanted, and carries no data."""
 
@@ -90,6 +96,7 @@ class Server:
             timeout_keep_alive=KEPT, timeout_graceful_shutdown=int(CLOSING), **tls,
         )  # fmt: skip
         self._uvicorn = Ended(config, self._desk, self._dashboard)
+        self._over = False
         self._thread = threading.Thread(target=self._serve, name="actorlab server", daemon=True)
 
     def start(self) -> Self:
@@ -113,8 +120,22 @@ class Server:
             raise ServerUnavailable(message)
         return self
 
+    def stop_with_lab(self) -> LeftBehind:
+        """Close the lab while the server still answers, so that it tells how the runs ended; then stop.
+
+        Return what the lab had to leave behind.
+        """
+        try:
+            self._uvicorn.end_leases()
+            return self._desk.lab.close()
+        finally:
+            self.stop()
+
     def stop(self) -> None:
-        """End the streams, let what is in hand end for some seconds, and cut off the rest."""
+        """End the streams, let what is in hand end for some seconds, and cut off the rest; a second time do nothing."""
+        if self._over:
+            return
+        self._over = True
         self._uvicorn.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(CLOSING + STARTING)
@@ -191,10 +212,18 @@ class Ended(uvicorn.Server):
         super().__init__(config)
         self._desk = desk
         self._dashboard = dashboard
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.ready = threading.Event()
+
+    def end_leases(self) -> None:
+        """Take the leases away that nobody will be able to renew; from any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended, and they with it
+                self._loop.call_soon_threadsafe(self._desk.leases.end, STOPS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""
+        self._loop = asyncio.get_running_loop()
         if self._dashboard is not None:
             await self._dashboard.begin()
         await super().startup(sockets)
@@ -203,18 +232,40 @@ class Ended(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams and the dashboard, take the leases away that nobody can renew any more, then end all else.
 
-        Who reads nothing is cut off.
+        If the lab has closed, those who listen hear of it first. Who reads nothing is cut off.
         """
+        if self._desk.lab.ending.over:
+            await self._desk.broadcast.told_all(TELLING)
         self._desk.end_streams()
-        self._desk.leases.end("the server that gave it stops")
+        self._desk.leases.end(STOPS)
         try:
             if self._dashboard is not None:
                 await self._dashboard.end()
         finally:
-            await super().shutdown(sockets)
+            with in_plain_words():
+                await super().shutdown(sockets)
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)  # the connections hear of it in the loop's next turn
+
+
+@contextmanager
+def in_plain_words() -> Generator[None]:
+    """Say in our words during a block what uvicorn says of requests that it cuts off."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(plainly)
+    try:
+        yield
+    finally:
+        logger.removeFilter(plainly)
+
+
+def plainly(record: logging.LogRecord) -> bool:
+    """Reword what is logged of requests that are cut off; those cut off in the middle are among them."""
+    if record.msg.startswith("Cancel %s running task(s)"):
+        record.msg = f"%s requests hadn't been answered within {CLOSING:g} s, and were cut off, as the server stops"
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return not record.msg.startswith("ASGI callable returned without completing")
 
 
 def dashboard_of(desk: Desk) -> Dashboard:
