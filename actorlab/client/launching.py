@@ -218,7 +218,7 @@ def stop_server(lab_file: Path, timeout: float = 30.0) -> ServerRecord | None:
     end = monotonic() + timeout
     told = 0
     while (now := record_of(lab_file)) is not None:
-        if now.pid != told:  # at first it may not have said its number yet
+        if now.pid not in {0, told}:  # before it has said its number, and as it ends, there is none: 0 would be us all
             told = now.pid
             with suppress(ProcessLookupError):
                 os.kill(told, signal.SIGTERM)

@@ -263,7 +263,7 @@ def in_plain_words() -> Generator[None]:
 def plainly(record: logging.LogRecord) -> bool:
     """Reword what is logged of requests that are cut off; those cut off in the middle are among them."""
     if record.msg.startswith("Cancel %s running task(s)"):
-        record.msg = f"%s requests hadn't been answered within {CLOSING:g} s, and were cut off, as the server stops"
+        record.msg = f"requests cut off as the server stops, since {CLOSING:g} s were not enough for them: %s"
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return not record.msg.startswith("ASGI callable returned without completing")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +21,7 @@ from actorlab import ConfigError, Lab, NotAllowed, ServerUnavailable
 from actorlab.cli.main import app
 from actorlab.client import ensure_server
 from actorlab.client.launching import launch, stop_server
-from actorlab.client.record import log_of, record_of, recorded
+from actorlab.client.record import ServerRecord, log_of, path_of_record, record_of, recorded
 from actorlab.server import Server, create_token
 
 COMMAND = (sys.executable, "-m", "actorlab.cli.main")
@@ -97,7 +99,7 @@ def test_the_command_line_starts_shows_and_stops_a_server(lab_file: Path, monkey
     code, told = command("serve", "--port", "0")
     assert (code, record.url in told) == (2, True)
     assert command("server", "stop") == (0, f"{lab_file} is served no more (process {record.pid})\n")
-    assert "SIGTERM: the server ends" in command("server", "logs")[1]
+    assert "then the server ends" in command("server", "logs")[1]
     assert command("server", "status")[0] == 1
     assert command("server", "stop")[0] == 0
 
@@ -173,3 +175,25 @@ def test_a_lab_is_recorded_once_and_as_long_as_the_block_lasts(lab_file: Path) -
     assert record_of(lab_file) is None
     with recorded(lab_file):
         assert record_of(lab_file) is not None
+
+
+FORGETFUL = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: open(sys.argv[1], "w").close())
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_who_stops_a_server_that_has_taken_its_number_back_is_not_stopped_itself(lab_file: Path) -> None:
+    with recorded(lab_file):
+        record = path_of_record(lab_file)
+        command = (sys.executable, "-c", FORGETFUL, str(record))
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"ready\n"
+            told = ServerRecord("http://127.0.0.1:1", server.pid, socket.gethostname(), time.time())
+            record.write_text(json.dumps(told._asdict()))
+            with pytest.raises(TimeoutError, match="was told to end"):
+                stop_server(lab_file, 0.5)
+        assert not record.read_text()
