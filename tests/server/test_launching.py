@@ -179,7 +179,7 @@ def test_a_lab_is_recorded_once_and_as_long_as_the_block_lasts(lab_file: Path) -
 
 FORGETFUL = """
 import signal, sys
-signal.signal(signal.SIGTERM, lambda *_: open(sys.argv[1], "w").close())
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(open(sys.argv[1], "w").close()))
 print("ready", flush=True)
 signal.pause()
 """
