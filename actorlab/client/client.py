@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from actorlab.client.connection import Connection, error_in, once, path_of
 from actorlab.client.named import Named
@@ -13,7 +14,7 @@ from actorlab.client.remote_run import RemoteRun, rows_at
 from actorlab.client.remote_stream import RemoteStream
 from actorlab.client.remote_task import RemoteTask, start_at
 from actorlab.encoding import encode
-from actorlab.errors import ConfigError
+from actorlab.errors import ConfigError, DeviceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 D = TypeVar("D")
+LOOK_AGAIN: Final = 0.05
+"""Seconds after which it is asked again whether a device has connected."""
 
 
 class Client:
@@ -149,15 +152,26 @@ class Client:
         It raises what `add` and `connect` raise; of several programs that do so at once, one adds it.
         """
         try:
-            self.connect(name)
+            self._connect_in_time(name)
         except ConfigError as absent:
             try:
                 return self.add(name, type, *args, **kwargs)
             except ConfigError as error:
                 if name not in self.devices:
                     raise error from absent
-                self.connect(name)  # another program has added it meanwhile
+                self._connect_in_time(name)  # another program has added it meanwhile
         return self.device(name)
+
+    def _connect_in_time(self, name: str) -> None:
+        """Connect a device; one that another program has just added may still be connecting."""
+        end = monotonic() + self._connection.timeout
+        while True:
+            try:
+                return self.connect(name)
+            except DeviceUnavailable:
+                if monotonic() >= end or self.status(name)["state"] not in {"connecting", "idle"}:
+                    raise
+            sleep(LOOK_AGAIN)
 
     def remove(self, name: str) -> None:
         """Disconnect a device that nobody holds, and forget it."""
